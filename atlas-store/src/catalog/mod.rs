@@ -1,0 +1,236 @@
+//! The catalog in memory: datasets, declarations, attributes, statistics, live segments. No I/O.
+//!
+//! Datasets are rows, numbered in insertion order; everything about them is in columns over those rows. The columns are
+//! shared between snapshots and copied only when they are changed.
+
+mod attributes;
+mod datasets;
+mod family;
+
+pub use attributes::{AttributeColumn, AttributeValues};
+pub(crate) use datasets::DatasetNames;
+pub(crate) use family::SegmentRef;
+pub use family::{ArrayEntry, Family};
+
+use crate::attribute::{Attribute, AttributeType, check_key};
+use crate::codec::Codec;
+use crate::error::{Error, Result};
+use crate::schema::{ArraySchema, check_name, directory_name};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// One state of a store's metadata.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Catalog {
+    pub(crate) snapshot: u64,
+    pub(crate) codec: Codec,
+    pub(crate) next_array_id: u64,
+    pub(crate) datasets: Arc<DatasetNames>,
+    pub(crate) schemas: Vec<Arc<ArraySchema>>,
+    pub(crate) families: BTreeMap<String, Arc<Family>>,
+    pub(crate) attributes: BTreeMap<(String, AttributeType), Arc<AttributeColumn>>,
+    /// Rows of datasets deleted since the last [`Catalog::settle`].
+    pub(crate) deleted: HashSet<u32>,
+    /// Schema numbers by schema; made when the first array is defined.
+    pub(crate) interned: Option<HashMap<Arc<ArraySchema>, u32>>,
+}
+
+impl Catalog {
+    pub(crate) fn find_dataset(&self, name: &str) -> Option<u32> {
+        self.datasets.find(name)
+    }
+
+    pub(crate) fn dataset_row(&self, name: &str) -> Result<u32> {
+        self.find_dataset(name).ok_or_else(|| Error::not_found("dataset", name))
+    }
+
+    pub(crate) fn family(&self, array: &str) -> Result<&Family> {
+        self.families.get(array).map(|family| &**family).ok_or_else(|| Error::not_found("array", array))
+    }
+
+    pub(crate) fn schema(&self, entry: &ArrayEntry) -> &Arc<ArraySchema> {
+        // Entries are made with a schema number that exists, and checked when a catalog is read.
+        &self.schemas[entry.schema as usize]
+    }
+
+    pub(crate) fn array(&self, row: u32, array: &str) -> Result<(&ArrayEntry, &Arc<ArraySchema>)> {
+        let entry = self
+            .families
+            .get(array)
+            .and_then(|family| family.entry(row))
+            .ok_or_else(|| Error::not_found("array", format!("{array} in dataset {}", self.datasets.name(row))))?;
+        Ok((entry, self.schema(entry)))
+    }
+
+    pub(crate) fn attribute(&self, row: u32, key: &str) -> Option<Attribute> {
+        AttributeType::ALL.into_iter().find_map(|kind| self.attributes.get(&(key.to_string(), kind))?.get(row))
+    }
+
+    pub(crate) fn create_dataset(&mut self, name: &str) -> Result<u32> {
+        check_name("dataset", name)?;
+        if self.find_dataset(name).is_some() {
+            return Err(Error::AlreadyExists { what: "dataset", name: name.into() });
+        }
+        Arc::make_mut(&mut self.datasets).push(name)
+    }
+
+    /// Takes a dataset's arrays, attributes and name away. Its row stays, unused, until [`Catalog::settle`].
+    pub(crate) fn delete_dataset(&mut self, row: u32) {
+        for family in self.families.values_mut() {
+            if family.entry(row).is_some() {
+                Arc::make_mut(family).remove(row);
+            }
+        }
+        for column in self.attributes.values_mut() {
+            if column.get(row).is_some() {
+                Arc::make_mut(column).remove(row);
+            }
+        }
+        Arc::make_mut(&mut self.datasets).forget(row);
+        self.deleted.insert(row);
+    }
+
+    /// Declares an array; its id is new in the whole life of the store.
+    pub(crate) fn define_array(&mut self, row: u32, array: &str, schema: ArraySchema) -> Result<u64> {
+        check_name("array", array)?;
+        schema.check(array)?;
+        if let Some(family) = self.families.get(array) {
+            if family.dtype() != schema.dtype {
+                return Err(Error::DtypeMismatch {
+                    array: array.into(),
+                    expected: family.dtype().to_string(),
+                    actual: schema.dtype.to_string(),
+                });
+            }
+            if family.entry(row).is_some() {
+                let name = format!("{array} in dataset {}", self.datasets.name(row));
+                return Err(Error::AlreadyExists { what: "array", name });
+            }
+        }
+        let dtype = schema.dtype;
+        let schema = self.intern(schema)?;
+        let directory =
+            self.families.get(array).map_or_else(|| self.new_directory(array), |family| family.directory.clone());
+        let family = self
+            .families
+            .entry(array.to_string())
+            .or_insert_with(|| Arc::new(Family::new(array.to_string(), dtype, directory)));
+        let id = self.next_array_id;
+        self.next_array_id += 1;
+        Arc::make_mut(family).insert(row, ArrayEntry { id, schema, statistics: None });
+        Ok(id)
+    }
+
+    /// A directory that no family has, also where a file system ignores case.
+    fn new_directory(&self, array: &str) -> String {
+        let plain = directory_name(array, false);
+        let is_taken = self.families.values().any(|family| family.directory.eq_ignore_ascii_case(&plain));
+        if is_taken { directory_name(array, true) } else { plain }
+    }
+
+    fn intern(&mut self, schema: ArraySchema) -> Result<u32> {
+        let schemas = &self.schemas;
+        let interned = self.interned.get_or_insert_with(|| schemas.iter().cloned().zip(0u32..).collect());
+        if let Some(number) = interned.get(&schema) {
+            return Ok(*number);
+        }
+        let number = u32::try_from(self.schemas.len())
+            .map_err(|_| Error::LimitExceeded { message: "a store holds at most 2^32 different schemas".into() })?;
+        let schema = Arc::new(schema);
+        interned.insert(schema.clone(), number);
+        self.schemas.push(schema);
+        Ok(number)
+    }
+
+    pub(crate) fn delete_array(&mut self, row: u32, array: &str) -> Result<()> {
+        self.array(row, array)?;
+        if let Some(family) = self.families.get_mut(array) {
+            Arc::make_mut(family).remove(row);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_attribute(&mut self, row: u32, key: &str, value: Attribute) -> Result<()> {
+        check_key(key)?;
+        let kind = value.kind();
+        for other in AttributeType::ALL.into_iter().filter(|other| *other != kind) {
+            self.remove_from(row, key, other);
+        }
+        let column = self
+            .attributes
+            .entry((key.to_string(), kind))
+            .or_insert_with(|| Arc::new(AttributeColumn::new(key.to_string(), kind)));
+        Arc::make_mut(column).set(row, value);
+        Ok(())
+    }
+
+    pub(crate) fn remove_attribute(&mut self, row: u32, key: &str) -> bool {
+        AttributeType::ALL.into_iter().fold(false, |removed, kind| self.remove_from(row, key, kind) | removed)
+    }
+
+    fn remove_from(&mut self, row: u32, key: &str, kind: AttributeType) -> bool {
+        let id = (key.to_string(), kind);
+        let Some(column) = self.attributes.get_mut(&id).filter(|column| column.get(row).is_some()) else {
+            return false;
+        };
+        let column = Arc::make_mut(column);
+        column.remove(row);
+        if column.is_empty() {
+            self.attributes.remove(&id);
+        }
+        true
+    }
+
+    /// Drops the rows of deleted datasets and the schemas that nothing uses, and renumbers.
+    pub(crate) fn settle(&mut self) {
+        self.drop_unused_schemas();
+        if self.deleted.is_empty() {
+            return;
+        }
+        let deleted = std::mem::take(&mut self.deleted);
+        let mut new_row = 0u32;
+        let rows: Vec<Option<u32>> = (0..self.datasets.len())
+            .map(|row| {
+                let gone = u32::try_from(row).is_ok_and(|row| deleted.contains(&row));
+                (!gone).then(|| {
+                    new_row += 1;
+                    new_row - 1
+                })
+            })
+            .collect();
+        let renumber = |row: u32| rows.get(row as usize).copied().flatten();
+        Arc::make_mut(&mut self.datasets).retain(&renumber);
+        for family in self.families.values_mut() {
+            Arc::make_mut(family).renumber(&renumber);
+        }
+        self.attributes.retain(|_, column| !column.is_empty());
+        for column in self.attributes.values_mut() {
+            Arc::make_mut(column).renumber(&renumber);
+        }
+    }
+
+    fn drop_unused_schemas(&mut self) {
+        let mut used = vec![false; self.schemas.len()];
+        for family in self.families.values() {
+            family.entries().for_each(|(_, entry)| used[entry.schema as usize] = true);
+        }
+        if used.iter().all(|used| *used) {
+            return;
+        }
+        let mut next = 0u32;
+        let numbers: Vec<u32> = used
+            .iter()
+            .map(|used| {
+                let number = next;
+                next += u32::from(*used);
+                number
+            })
+            .collect();
+        for family in self.families.values_mut() {
+            Arc::make_mut(family).map_schemas(&numbers);
+        }
+        let mut used = used.into_iter();
+        self.schemas.retain(|_| used.next().unwrap_or(false));
+        self.interned = None;
+    }
+}

@@ -1,0 +1,215 @@
+//! The mutations since the last flush.
+
+use crate::attribute::Attribute;
+use crate::catalog::Catalog;
+use crate::cells::ArrayData;
+use crate::error::{Error, ErrorKind, Result};
+use crate::grid::Grid;
+use crate::io::Storage;
+use crate::read::{fill_cells, scatter};
+use crate::region::{Region, cell_count};
+use crate::schema::ArraySchema;
+use crate::snapshot::Snapshot;
+use crate::store::FlushReport;
+use crate::write::PendingFamily;
+use rayon::prelude::*;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Chunks that were written in part take at most this much memory; beyond it they are encoded as they are.
+const MAX_OPEN_BYTES: usize = 128 << 20;
+
+/// The writer's lock, held as long as the draft.
+pub(crate) type Lock = Box<dyn Any + Send + Sync>;
+
+/// A catalog in the making, and the cells written to it.
+pub(crate) struct Draft {
+    storage: Arc<dyn Storage>,
+    base: Snapshot,
+    catalog: Catalog,
+    pending: BTreeMap<String, PendingFamily>,
+    is_clean: bool,
+    /// Why a mutation failed halfway, if one did: the draft must not be committed then.
+    failure: Option<String>,
+    lock: Lock,
+}
+
+impl Draft {
+    pub(crate) fn new(storage: Arc<dyn Storage>, base: Snapshot, lock: Lock) -> Self {
+        let catalog = Catalog::clone(base.catalog());
+        Draft { storage, base, catalog, pending: BTreeMap::new(), is_clean: true, failure: None, lock }
+    }
+
+    /// The catalog with all mutations.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Whether nothing was mutated.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.is_clean
+    }
+
+    /// Remembers an error that may have left a mutation half done.
+    pub(crate) fn note(&mut self, error: &Error) {
+        if matches!(error.kind(), ErrorKind::Storage | ErrorKind::Corrupt) {
+            self.failure.get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// # Errors
+    /// `Conflict` where a mutation failed halfway.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        match &self.failure {
+            None => Ok(()),
+            Some(failure) => Err(Error::Conflict {
+                message: format!(
+                    "an earlier change failed halfway ({failure}): abandon the changes and make them again"
+                ),
+            }),
+        }
+    }
+
+    pub(crate) fn create_dataset(&mut self, name: &str) -> Result<()> {
+        self.catalog.create_dataset(name)?;
+        self.is_clean = false;
+        Ok(())
+    }
+
+    pub(crate) fn delete_dataset(&mut self, name: &str) -> Result<()> {
+        let row = self.catalog.dataset_row(name)?;
+        for (array, pending) in &mut self.pending {
+            if let Some(entry) = self.catalog.family(array)?.entry(row) {
+                pending.forget(entry.id);
+            }
+        }
+        self.catalog.delete_dataset(row);
+        self.is_clean = false;
+        Ok(())
+    }
+
+    pub(crate) fn define_array(&mut self, dataset: &str, array: &str, schema: ArraySchema) -> Result<()> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let id = self.catalog.define_array(row, array, schema)?;
+        self.is_clean = false;
+        self.pending(array)?.touched.insert(id, row);
+        Ok(())
+    }
+
+    /// The unflushed writes to a family that exists.
+    fn pending(&mut self, array: &str) -> Result<&mut PendingFamily> {
+        if !self.pending.contains_key(array) {
+            let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
+            let dtype = family.dtype();
+            let object = Arc::make_mut(family).take_segment_name();
+            let committed = self.base.segments(array).to_vec();
+            let pending = PendingFamily::new(dtype, self.catalog.codec, object, self.storage.clone(), committed);
+            self.pending.insert(array.to_string(), pending);
+        }
+        self.pending.get_mut(array).ok_or_else(|| Error::not_found("array", array))
+    }
+
+    pub(crate) fn write_array(&mut self, dataset: &str, array: &str, start: &[u64], data: &ArrayData) -> Result<()> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let (entry, schema) = self.catalog.array(row, array)?;
+        let (id, schema) = (entry.id, schema.clone());
+        let named = format!("{array} of dataset {dataset}");
+        if data.dtype() != schema.dtype {
+            let (expected, actual) = (schema.dtype.to_string(), data.dtype().to_string());
+            return Err(Error::DtypeMismatch { array: named, expected, actual });
+        }
+        let region = Region::try_new(start.to_vec(), data.shape().to_vec())?;
+        region.check(&named, &schema.shape)?;
+        if let Some(family) = self.catalog.families.get_mut(array)
+            && let Some(entry) = Arc::make_mut(family).entry_mut(row)
+        {
+            entry.statistics = None;
+        }
+        self.is_clean = false;
+        let pending = self.pending(array)?;
+        pending.touched.insert(id, row);
+        pending.write(id, &schema, &region, data)?;
+        if self.pending.values().map(PendingFamily::open_bytes).sum::<usize>() > MAX_OPEN_BYTES {
+            self.pending.values_mut().try_for_each(PendingFamily::seal_open)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_array(&mut self, dataset: &str, array: &str, region: Option<&Region>) -> Result<ArrayData> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let (entry, schema) = self.catalog.array(row, array)?;
+        let (id, schema) = (entry.id, schema.clone());
+        let region = region.cloned().unwrap_or_else(|| Region::full(&schema.shape));
+        region.check(&format!("{array} of dataset {dataset}"), &schema.shape)?;
+        let count = cell_count(region.shape()).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+        let mut cells = fill_cells(schema.dtype, schema.fill_value.as_ref(), count);
+        let pending = self.pending(array)?;
+        for (chunk, extent) in Grid::new(&schema.shape, &schema.chunk_shape).chunks_in(&region) {
+            // A schema has at most 2^32 chunks.
+            let Ok(chunk) = u32::try_from(chunk) else { continue };
+            if let Some(found) = pending.find(id, chunk)? {
+                scatter(&found, &extent, &mut cells, &region);
+            }
+        }
+        Ok(ArrayData::new_unchecked(schema.dtype, region.shape().to_vec(), cells))
+    }
+
+    pub(crate) fn delete_array(&mut self, dataset: &str, array: &str) -> Result<()> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let id = self.catalog.array(row, array)?.0.id;
+        self.catalog.delete_array(row, array)?;
+        self.is_clean = false;
+        if let Some(pending) = self.pending.get_mut(array) {
+            pending.forget(id);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_attribute(&mut self, dataset: &str, key: &str, value: Attribute) -> Result<()> {
+        let row = self.catalog.dataset_row(dataset)?;
+        self.catalog.set_attribute(row, key, value)?;
+        self.is_clean = false;
+        Ok(())
+    }
+
+    pub(crate) fn remove_attribute(&mut self, dataset: &str, key: &str) -> Result<bool> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let removed = self.catalog.remove_attribute(row, key);
+        self.is_clean &= !removed;
+        Ok(removed)
+    }
+
+    /// Makes the segments durable and gives the catalog that names them; the store is not changed by that.
+    pub(crate) fn write_segments(mut self) -> Result<(Catalog, FlushReport, Lock)> {
+        self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
+        for (array, pending) in &self.pending {
+            let Some(family) = self.catalog.families.get(array).cloned() else { continue };
+            let mut family = family;
+            let own = Arc::make_mut(&mut family);
+            for (&id, &row) in &pending.touched {
+                // An array that was deleted and declared again has another id.
+                if let Some(entry) = own.entry_mut(row).filter(|entry| entry.id == id) {
+                    let schema = &self.catalog.schemas[entry.schema as usize];
+                    entry.statistics = Some(pending.statistics(id, schema)?);
+                }
+            }
+            self.catalog.families.insert(array.clone(), family);
+        }
+        let pending = std::mem::take(&mut self.pending);
+        let finished: Vec<_> =
+            pending.into_par_iter().map(|(array, pending)| Ok((array, pending.finish()?))).collect::<Result<_>>()?;
+        let mut report = FlushReport::default();
+        for (array, segment) in finished {
+            if let (Some(segment), Some(family)) = (segment, self.catalog.families.get_mut(&array)) {
+                report.segments += 1;
+                report.segment_bytes += segment.bytes;
+                Arc::make_mut(family).segments.push(segment);
+            }
+        }
+        self.catalog.settle();
+        self.catalog.snapshot += 1;
+        report.snapshot = self.catalog.snapshot;
+        Ok((self.catalog, report, self.lock))
+    }
+}

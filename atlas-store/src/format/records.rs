@@ -1,0 +1,397 @@
+//! The catalog as it is serialised: schemas once, everything else in columns over the datasets.
+
+use crate::catalog::{ArrayEntry, AttributeColumn, AttributeValues, Catalog, DatasetNames, Family, SegmentRef};
+use crate::cells::VarCells;
+use crate::codec::Codec;
+use crate::dtype::DType;
+use crate::scalar::{Scalar, StoredScalar, float_text};
+use crate::schema::{ArraySchema, check_name};
+use crate::stats::{Statistics, Sum};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A column whose cells are often all equal: one value then, else a list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Column<T> {
+    All(T),
+    Each(Vec<T>),
+}
+
+/// By hand: a derived untagged enum would buffer every list.
+impl<'de, T: Deserialize<'de> + TryFrom<u64>> Deserialize<'de> for Column<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrEach<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + TryFrom<u64>> Visitor<'de> for AllOrEach<T> {
+            type Value = Column<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an unsigned integer or a list of them")
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Column<T>, E> {
+                T::try_from(value).map(Column::All).map_err(|_| E::custom(format!("{value} is out of range")))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut cells: A) -> Result<Column<T>, A::Error> {
+                let mut each = Vec::new();
+                while let Some(cell) = cells.next_element()? {
+                    each.push(cell);
+                }
+                Ok(Column::Each(each))
+            }
+        }
+        deserializer.deserialize_any(AllOrEach(PhantomData))
+    }
+}
+
+impl<T: PartialEq + Copy> Column<T> {
+    fn new(cells: impl Iterator<Item = T>) -> Self {
+        let cells: Vec<T> = cells.collect();
+        match cells.first() {
+            Some(first) if cells.iter().all(|cell| cell == first) => Column::All(*first),
+            _ => Column::Each(cells),
+        }
+    }
+
+    fn expand(self, count: usize) -> Result<Vec<T>, String> {
+        match self {
+            Column::All(cell) => Ok(vec![cell; count]),
+            Column::Each(cells) if cells.len() == count => Ok(cells),
+            Column::Each(cells) => Err(format!("a column has {} cells, expected {count}", cells.len())),
+        }
+    }
+}
+
+/// The rows of a column: `null` for every dataset, else a list.
+fn put_rows(rows: &[u32], datasets: usize) -> Option<Vec<u32>> {
+    (rows.len() != datasets).then(|| rows.to_vec())
+}
+
+fn take_rows(rows: Option<Vec<u32>>, datasets: usize) -> Result<Vec<u32>, String> {
+    let all = u32::try_from(datasets).map_err(|_| "more than 2^32 datasets")?;
+    let rows = rows.unwrap_or_else(|| (0..all).collect());
+    if rows.is_sorted_by(|a, b| a < b) && rows.last().is_none_or(|last| *last < all) {
+        Ok(rows)
+    } else {
+        Err(format!("rows are not ascending or pass {all}"))
+    }
+}
+
+/// A float that JSON can always say.
+struct Float(f64);
+
+impl Serialize for Float {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match float_text(self.0, self.0.to_bits(), f64::NAN.to_bits()) {
+            Some(text) => serializer.serialize_str(&text),
+            None => serializer.serialize_f64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Float {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = StoredScalar::deserialize(deserializer)?;
+        match stored.resolve(DType::Float64) {
+            Some(Scalar::Float64(value)) => Ok(Float(value)),
+            _ => Err(serde::de::Error::custom("expected a float")),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct SchemaRecord {
+    dtype: DType,
+    dims: Vec<String>,
+    shape: Vec<u64>,
+    chunk_shape: Vec<u64>,
+    fill_value: Option<StoredScalar>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SegmentRecord {
+    object: String,
+    bytes: u64,
+    crc32c: u32,
+    first_id: u64,
+    last_id: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StatisticsRecord {
+    row_count: Column<u64>,
+    null_count: Column<u64>,
+    nan_count: Column<u64>,
+    min: Vec<Option<StoredScalar>>,
+    max: Vec<Option<StoredScalar>>,
+    /// Bit 0: min is exact. Bit 1: max is exact.
+    exact: Column<u8>,
+    sum: Vec<Option<Float>>,
+    /// Integer sums, which floats cannot carry.
+    int_sum: Vec<Option<i64>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FamilyRecord {
+    name: String,
+    dtype: DType,
+    directory: String,
+    next_segment: u32,
+    segments: Vec<SegmentRecord>,
+    rows: Option<Vec<u32>>,
+    ids: Vec<u64>,
+    schemas: Column<u32>,
+    statistics: StatisticsRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttributeRecord {
+    key: String,
+    rows: Option<Vec<u32>>,
+    values: ValuesRecord,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ValuesRecord {
+    Bool(Vec<bool>),
+    Int64(Vec<i64>),
+    Float64(Vec<Float>),
+    String(Vec<String>),
+    TimestampNanoseconds(Vec<i64>),
+}
+
+/// The whole catalog.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CatalogRecord {
+    snapshot: u64,
+    codec: String,
+    next_array_id: u64,
+    datasets: Vec<String>,
+    schemas: Vec<SchemaRecord>,
+    arrays: Vec<FamilyRecord>,
+    attributes: Vec<AttributeRecord>,
+}
+
+impl CatalogRecord {
+    pub(crate) fn new(catalog: &Catalog) -> Self {
+        let datasets = catalog.datasets.len();
+        let schema = |schema: &Arc<ArraySchema>| SchemaRecord {
+            dtype: schema.dtype,
+            dims: schema.dims.clone(),
+            shape: schema.shape.clone(),
+            chunk_shape: schema.chunk_shape.clone(),
+            fill_value: schema.fill_value.as_ref().map(StoredScalar::new),
+        };
+        CatalogRecord {
+            snapshot: catalog.snapshot,
+            codec: catalog.codec.name().into(),
+            next_array_id: catalog.next_array_id,
+            datasets: catalog.datasets.iter().map(String::from).collect(),
+            schemas: catalog.schemas.iter().map(schema).collect(),
+            arrays: catalog.families.values().map(|family| family_record(family, datasets)).collect(),
+            attributes: catalog.attributes.values().map(|column| attribute_record(column, datasets)).collect(),
+        }
+    }
+
+    /// The catalog, checked: what a parser lets through and a catalog must not hold.
+    pub(crate) fn into_catalog(self) -> Result<Catalog, String> {
+        let mut catalog = Catalog {
+            snapshot: self.snapshot,
+            codec: self.codec.parse::<Codec>().map_err(|error| error.to_string())?,
+            next_array_id: self.next_array_id,
+            ..Catalog::default()
+        };
+        for record in self.schemas {
+            catalog.schemas.push(Arc::new(schema_of(record)?));
+        }
+        for name in &self.datasets {
+            check_name("dataset", name).map_err(|error| error.to_string())?;
+        }
+        let names = DatasetNames::from_names(self.datasets.into_iter().collect::<VarCells>());
+        if names.has_duplicates() {
+            return Err("two datasets have one name".into());
+        }
+        let datasets = names.len();
+        catalog.datasets = Arc::new(names);
+        for record in self.arrays {
+            let family = family_of(record, &catalog, datasets)?;
+            catalog.families.insert(family.name().to_string(), Arc::new(family));
+        }
+        for record in self.attributes {
+            let column = attribute_of(record, datasets)?;
+            catalog.attributes.insert((column.key().to_string(), column.kind()), Arc::new(column));
+        }
+        Ok(catalog)
+    }
+}
+
+fn schema_of(record: SchemaRecord) -> Result<ArraySchema, String> {
+    let fill_value = match record.fill_value {
+        None => None,
+        Some(stored) => Some(stored.resolve(record.dtype).ok_or("a fill value does not fit its dtype")?),
+    };
+    let SchemaRecord { dtype, dims, shape, chunk_shape, .. } = record;
+    let schema = ArraySchema { dtype, dims, shape, chunk_shape, fill_value };
+    schema.check("in the catalog").map_err(|error| error.to_string())?;
+    Ok(schema)
+}
+
+fn family_record(family: &Family, datasets: usize) -> FamilyRecord {
+    let entries = || family.entries().map(|(_, entry)| entry);
+    // Every array has statistics once it is committed.
+    let empty = Statistics::empty(family.dtype());
+    let stats: Vec<&Statistics> = entries().map(|entry| entry.statistics.as_ref().unwrap_or(&empty)).collect();
+    let bound = |bound: &Option<Scalar>| bound.as_ref().map(StoredScalar::new);
+    FamilyRecord {
+        name: family.name().into(),
+        dtype: family.dtype(),
+        directory: family.directory.clone(),
+        next_segment: family.next_segment,
+        segments: family
+            .segments
+            .iter()
+            .map(|segment| SegmentRecord {
+                object: segment.object.clone(),
+                bytes: segment.bytes,
+                crc32c: segment.crc32c,
+                first_id: segment.first_id,
+                last_id: segment.last_id,
+            })
+            .collect(),
+        rows: put_rows(family.rows(), datasets),
+        ids: entries().map(|entry| entry.id).collect(),
+        schemas: Column::new(entries().map(|entry| entry.schema)),
+        statistics: StatisticsRecord {
+            row_count: Column::new(stats.iter().map(|stats| stats.row_count)),
+            null_count: Column::new(stats.iter().map(|stats| stats.null_count)),
+            nan_count: Column::new(stats.iter().map(|stats| stats.nan_count)),
+            min: stats.iter().map(|stats| bound(&stats.min)).collect(),
+            max: stats.iter().map(|stats| bound(&stats.max)).collect(),
+            exact: Column::new(stats.iter().map(|stats| u8::from(stats.min_exact) | u8::from(stats.max_exact) << 1)),
+            sum: sums(&stats, |sum| match sum {
+                Sum::Float(sum) => Some(Float(sum)),
+                Sum::Int(_) => None,
+            }),
+            int_sum: sums(&stats, |sum| match sum {
+                Sum::Int(sum) => Some(sum),
+                Sum::Float(_) => None,
+            }),
+        },
+    }
+}
+
+/// The sums of one kind; no list at all where there are none.
+fn sums<T>(stats: &[&Statistics], pick: impl Fn(Sum) -> Option<T>) -> Vec<Option<T>> {
+    let sums: Vec<Option<T>> = stats.iter().map(|stats| stats.sum.and_then(&pick)).collect();
+    if sums.iter().any(Option::is_some) { sums } else { Vec::new() }
+}
+
+fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result<Family, String> {
+    let FamilyRecord { name, dtype, directory, next_segment, segments, rows, ids, schemas, statistics: stats } = record;
+    check_name("array", &name).map_err(|error| error.to_string())?;
+    let failed = |what: String| format!("array {name}: {what}");
+    let rows = take_rows(rows, datasets).map_err(failed)?;
+    let count = rows.len();
+    let lengths = [ids.len(), stats.min.len(), stats.max.len()];
+    let sums = [stats.sum.len(), stats.int_sum.len()];
+    if lengths != [count; 3] || sums.iter().any(|length| *length != 0 && *length != count) {
+        return Err(failed(format!("columns of {lengths:?} and {sums:?} cells for {count} datasets")));
+    }
+    let schemas = schemas.expand(count).map_err(failed)?;
+    let row_counts = stats.row_count.expand(count).map_err(failed)?;
+    let null_counts = stats.null_count.expand(count).map_err(failed)?;
+    let nan_counts = stats.nan_count.expand(count).map_err(failed)?;
+    let exact = stats.exact.expand(count).map_err(failed)?;
+    let mut sums = stats.sum.into_iter();
+    let mut int_sums = stats.int_sum.into_iter();
+    let resolve = |stored: Option<StoredScalar>| match stored {
+        None => Ok(None),
+        Some(stored) => stored.resolve(dtype).map(Some).ok_or("a bound does not fit the dtype".to_string()),
+    };
+    let mut family = Family::new(name.clone(), dtype, directory);
+    family.next_segment = next_segment;
+    for (at, (min, max)) in stats.min.into_iter().zip(stats.max).enumerate() {
+        let schema = schemas[at];
+        if catalog.schemas.get(schema as usize).is_none_or(|schema| schema.dtype != dtype) {
+            return Err(failed(format!("schema {schema} does not exist or has another dtype")));
+        }
+        if ids[at] >= catalog.next_array_id {
+            return Err(failed(format!("id {} was not given out yet", ids[at])));
+        }
+        let float_sum = sums.next().flatten().map(|sum| Sum::Float(sum.0));
+        let statistics = Statistics {
+            row_count: row_counts[at],
+            null_count: null_counts[at],
+            nan_count: nan_counts[at],
+            min: resolve(min).map_err(failed)?,
+            max: resolve(max).map_err(failed)?,
+            min_exact: exact[at] & 1 != 0,
+            max_exact: exact[at] & 2 != 0,
+            sum: int_sums.next().flatten().map(Sum::Int).or(float_sum),
+        };
+        family.insert(rows[at], ArrayEntry { id: ids[at], schema, statistics: Some(statistics) });
+    }
+    family.segments = segments
+        .into_iter()
+        .map(|segment| SegmentRef {
+            object: segment.object,
+            bytes: segment.bytes,
+            crc32c: segment.crc32c,
+            first_id: segment.first_id,
+            last_id: segment.last_id,
+        })
+        .collect();
+    Ok(family)
+}
+
+fn attribute_record(column: &AttributeColumn, datasets: usize) -> AttributeRecord {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    AttributeRecord {
+        key: column.key().into(),
+        rows: put_rows(column.rows(), datasets),
+        values: match column.values() {
+            AttributeValues::Bool(values) => ValuesRecord::Bool(values.clone()),
+            AttributeValues::Int64(values) => ValuesRecord::Int64(values.clone()),
+            AttributeValues::Float64(values) => {
+                ValuesRecord::Float64(values.iter().map(|value| Float(*value)).collect())
+            }
+            AttributeValues::String(values) => ValuesRecord::String(values.iter().map(text).collect()),
+            AttributeValues::Timestamp(values) => ValuesRecord::TimestampNanoseconds(values.clone()),
+        },
+    }
+}
+
+fn attribute_of(record: AttributeRecord, datasets: usize) -> Result<AttributeColumn, String> {
+    let AttributeRecord { key, rows, values } = record;
+    let values = match values {
+        ValuesRecord::Bool(values) => AttributeValues::Bool(values),
+        ValuesRecord::Int64(values) => AttributeValues::Int64(values),
+        ValuesRecord::Float64(values) => AttributeValues::Float64(values.into_iter().map(|value| value.0).collect()),
+        ValuesRecord::String(values) => AttributeValues::String(values.into_iter().collect()),
+        ValuesRecord::TimestampNanoseconds(values) => AttributeValues::Timestamp(values),
+    };
+    let rows = take_rows(rows, datasets).map_err(|error| format!("attribute {key}: {error}"))?;
+    if rows.len() != values.len() {
+        return Err(format!("attribute {key}: {} values for {} datasets", values.len(), rows.len()));
+    }
+    Ok(AttributeColumn::from_parts(key, rows, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_survive_json_and_msgpack() {
+        let odd = f64::from_bits(f64::NAN.to_bits() | 7);
+        for value in [0.0, -0.0, 1.0, 0.1, f64::MIN_POSITIVE, f64::MAX, f64::NAN, odd, f64::INFINITY, f64::NEG_INFINITY]
+        {
+            let json = serde_json::to_vec(&Float(value)).unwrap();
+            assert_eq!(serde_json::from_slice::<Float>(&json).unwrap().0.to_bits(), value.to_bits());
+            let msgpack = rmp_serde::to_vec(&Float(value)).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Float>(&msgpack).unwrap().0.to_bits(), value.to_bits());
+        }
+    }
+}

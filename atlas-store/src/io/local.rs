@@ -1,0 +1,183 @@
+//! The local file system: positional reads, and writes that are fsynced before they are renamed into place.
+
+use super::{ObjectReader, ObjectWriter, Storage};
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use std::any::Any;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of the local file system.
+#[derive(Debug, Clone)]
+pub struct LocalStorage {
+    root: PathBuf,
+}
+
+/// The file whose advisory lock the writer holds.
+const LOCK: &str = "atlas.lock";
+
+impl LocalStorage {
+    /// The directory `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        LocalStorage { root: root.into() }
+    }
+
+    fn path(&self, object: &str) -> PathBuf {
+        self.root.join(object)
+    }
+}
+
+/// Makes the names in a directory durable.
+fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+fn rename_durably(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::rename(from, to)?;
+    match to.parent() {
+        Some(directory) => sync_directory(directory),
+        None => Ok(()),
+    }
+}
+
+impl Storage for LocalStorage {
+    fn location(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn get(&self, object: &str) -> Result<Option<Bytes>> {
+        match fs::read(self.path(object)) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(Error::storage(object, error)),
+        }
+    }
+
+    fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
+        let file = File::open(self.path(object)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::corrupt(object, 0, "the catalog names this file, which is missing"),
+            _ => Error::storage(object, error),
+        })?;
+        let len = file.metadata().map_err(|error| Error::storage(object, error))?.len();
+        Ok(Arc::new(LocalReader { object: object.into(), file, len }))
+    }
+
+    fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>> {
+        let failed = |error| Error::storage(object, error);
+        let path = self.path(object);
+        let directory = path.parent().unwrap_or(&self.root);
+        if !directory.exists() {
+            fs::create_dir_all(directory).map_err(failed)?;
+            sync_directory(&self.root).map_err(failed)?;
+        }
+        let temporary = PathBuf::from(format!("{}.tmp", path.display()));
+        let file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(failed)?;
+        Ok(Box::new(LocalWriter { object: object.into(), file, temporary: Some(temporary), path }))
+    }
+
+    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()> {
+        let mut writer = self.create(object)?;
+        writer.write(bytes)?;
+        writer.finish()
+    }
+
+    fn prepare(&self) -> Result<()> {
+        fs::create_dir_all(&self.root).map_err(|error| Error::storage(&self.location(), error))
+    }
+
+    fn is_present(&self) -> bool {
+        self.root.exists()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Any + Send + Sync>> {
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.path(LOCK))
+            .map_err(|error| Error::storage(LOCK, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(file)),
+            Err(TryLockError::WouldBlock) => Err(Error::Conflict {
+                message: format!("another writer holds the store {} (its {LOCK})", self.location()),
+            }),
+            Err(TryLockError::Error(error)) => Err(Error::storage(LOCK, error)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LocalReader {
+    object: String,
+    file: File,
+    len: u64,
+}
+
+impl ObjectReader for LocalReader {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        if range.end > self.len {
+            return Err(Error::corrupt(
+                &self.object,
+                range.start,
+                format!("bytes up to {} are needed, the file has {} (truncated?)", range.end, self.len),
+            ));
+        }
+        let count = usize::try_from(range.end - range.start).map_err(|error| Error::storage(&self.object, error))?;
+        let mut bytes = vec![0; count];
+        self.file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => Error::corrupt(&self.object, range.start, "the file was truncated"),
+            _ => Error::storage(&self.object, error),
+        })?;
+        Ok(bytes.into())
+    }
+}
+
+struct LocalWriter {
+    object: String,
+    file: File,
+    /// Taken once the file has its final name.
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl ObjectWriter for LocalWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|error| Error::storage(&self.object, error))
+    }
+
+    fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
+        let failed = |error| Error::storage(&self.object, error);
+        #[allow(clippy::cast_possible_truncation, reason = "the range was written from memory")]
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.file.read_exact_at(&mut bytes, range.start).map_err(failed)?;
+        Ok(bytes.into())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        let failed = |error| Error::storage(&self.object, error);
+        self.file.sync_all().map_err(failed)?;
+        if let Some(temporary) = &self.temporary {
+            rename_durably(temporary, &self.path).map_err(failed)?;
+        }
+        self.temporary = None;
+        Ok(())
+    }
+}
+
+impl Drop for LocalWriter {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Nothing refers to the file; a leftover would be overwritten or collected.
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Objects in memory: for tests, and for stores that need no disk.
+
+use super::{ObjectReader, ObjectWriter, Storage};
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Objects that live as long as a handle to them does.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStorage {
+    objects: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    lock: Arc<Mutex<bool>>,
+}
+
+impl MemoryStorage {
+    /// No objects.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The names of all objects.
+    pub fn names(&self) -> Vec<String> {
+        self.objects().keys().cloned().collect()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+        // A panic elsewhere leaves the map whole: entries are put and taken in one step.
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn location(&self) -> String {
+        "memory".into()
+    }
+
+    fn get(&self, object: &str) -> Result<Option<Bytes>> {
+        Ok(self.objects().get(object).cloned())
+    }
+
+    fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
+        let missing = || Error::corrupt(object, 0, "the catalog names this object, which is missing");
+        let bytes = self.objects().get(object).cloned().ok_or_else(missing)?;
+        Ok(Arc::new(MemoryReader { object: object.into(), bytes }))
+    }
+
+    fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>> {
+        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Vec::new() }))
+    }
+
+    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()> {
+        self.objects().insert(object.into(), Bytes::copy_from_slice(bytes));
+        Ok(())
+    }
+
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn is_present(&self) -> bool {
+        true
+    }
+
+    fn lock(&self) -> Result<Box<dyn Any + Send + Sync>> {
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held {
+            return Err(Error::Conflict { message: "another writer holds the store in memory".into() });
+        }
+        *held = true;
+        Ok(Box::new(MemoryLock(self.lock.clone())))
+    }
+}
+
+struct MemoryLock(Arc<Mutex<bool>>);
+
+impl Drop for MemoryLock {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
+#[derive(Debug)]
+struct MemoryReader {
+    object: String,
+    bytes: Bytes,
+}
+
+/// The range of `bytes`; `Corrupt` where it passes the end.
+fn part(object: &str, bytes: &[u8], range: &Range<u64>) -> Result<Range<usize>> {
+    let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+    match (start, end) {
+        (Ok(start), Ok(end)) if start <= end && end <= bytes.len() => Ok(start..end),
+        _ => Err(Error::corrupt(
+            object,
+            range.start,
+            format!("bytes up to {} are needed, the object has {} (truncated?)", range.end, bytes.len()),
+        )),
+    }
+}
+
+impl ObjectReader for MemoryReader {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        Ok(self.bytes.slice(part(&self.object, &self.bytes, &range)?))
+    }
+}
+
+struct MemoryWriter {
+    storage: MemoryStorage,
+    object: String,
+    bytes: Vec<u8>,
+}
+
+impl ObjectWriter for MemoryWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
+        let part = part(&self.object, &self.bytes, &range)?;
+        Ok(Bytes::copy_from_slice(&self.bytes[part]))
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.storage.objects().insert(self.object, self.bytes.into());
+        Ok(())
+    }
+}

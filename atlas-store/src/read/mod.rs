@@ -1,0 +1,12 @@
+//! Reads: plan (pure) → fetch → decode → assemble.
+
+mod assemble;
+mod fetch;
+mod plan;
+mod segment;
+
+pub(crate) use assemble::{execute, fill_cells, scatter};
+pub(crate) use fetch::{Fetched, View, decode_chunk, read_chunk};
+pub use plan::ReadPlan;
+pub(crate) use plan::{add_ranges, plan_read};
+pub(crate) use segment::{Segment, SegmentPool};

@@ -1,0 +1,215 @@
+//! Half-open boxes in arrays.
+
+use crate::error::{Error, Result};
+
+/// A half-open box in an array: cells `start[d] .. start[d] + shape[d]` of each dimension `d`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Region {
+    start: Vec<u64>,
+    shape: Vec<u64>,
+}
+
+impl Region {
+    /// A box of `shape` cells that begins at `start`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the two have different ranks, or an end passes `u64::MAX`.
+    pub fn try_new(start: Vec<u64>, shape: Vec<u64>) -> Result<Self> {
+        if start.len() != shape.len() {
+            return Err(Error::invalid(format!(
+                "start {start:?} has rank {}, shape {shape:?} has rank {}",
+                start.len(),
+                shape.len()
+            )));
+        }
+        if start.iter().zip(&shape).any(|(start, extent)| start.checked_add(*extent).is_none()) {
+            return Err(Error::invalid(format!("start {start:?} + shape {shape:?} is too large")));
+        }
+        Ok(Region { start, shape })
+    }
+
+    /// All of an array of this shape.
+    pub fn full(shape: &[u64]) -> Self {
+        Region { start: vec![0; shape.len()], shape: shape.to_vec() }
+    }
+
+    /// The first cell of each dimension.
+    pub fn start(&self) -> &[u64] {
+        &self.start
+    }
+
+    /// The number of cells of each dimension.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// The rank.
+    pub fn rank(&self) -> usize {
+        self.start.len()
+    }
+
+    /// One past the last cell of dimension `dim`.
+    pub fn end(&self, dim: usize) -> u64 {
+        self.start[dim] + self.shape[dim]
+    }
+
+    /// Whether the box holds no cell.
+    pub fn is_empty(&self) -> bool {
+        self.shape.contains(&0)
+    }
+
+    /// Checks that the box lies in an array of shape `within`.
+    ///
+    /// # Errors
+    /// `OutOfBounds` that names `array` and the numbers.
+    pub fn check(&self, array: &str, within: &[u64]) -> Result<()> {
+        if self.rank() != within.len() {
+            return Err(Error::OutOfBounds {
+                array: array.into(),
+                message: format!(
+                    "start {:?} and shape {:?} have rank {}, the array has rank {} (shape {within:?})",
+                    self.start,
+                    self.shape,
+                    self.rank(),
+                    within.len()
+                ),
+            });
+        }
+        for (dim, &extent) in within.iter().enumerate() {
+            if self.end(dim) > extent {
+                return Err(Error::OutOfBounds {
+                    array: array.into(),
+                    message: format!(
+                        "dimension {dim}: start {} + shape {} = {} exceeds the extent {extent} (array shape {within:?})",
+                        self.start[dim],
+                        self.shape[dim],
+                        self.end(dim)
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The cells that both boxes hold; `None` where there are none. Ranks must agree.
+    pub fn intersection(&self, other: &Region) -> Option<Region> {
+        let mut start = Vec::with_capacity(self.rank());
+        let mut shape = Vec::with_capacity(self.rank());
+        for dim in 0..self.rank() {
+            let from = self.start[dim].max(other.start[dim]);
+            let to = self.end(dim).min(other.end(dim));
+            if from >= to {
+                return None;
+            }
+            start.push(from);
+            shape.push(to - from);
+        }
+        Some(Region { start, shape })
+    }
+}
+
+/// The number of cells of a shape; `None` where it passes `isize::MAX`.
+pub fn cell_count(shape: &[u64]) -> Option<u64> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape
+        .iter()
+        .try_fold(1u64, |product, extent| product.checked_mul(*extent))
+        .filter(|count| isize::try_from(*count).is_ok())
+}
+
+/// Copies box `region_in` of a row-major array of shape `shape_in` to the place `region_out`
+/// (of the same shape) in one of shape `shape_out`, run by run: calls `copy(from, to, count)`
+/// with cell offsets for every contiguous run.
+pub(crate) fn for_each_run(
+    (shape_in, start_in): (&[u64], &[u64]),
+    (shape_out, start_out): (&[u64], &[u64]),
+    extent: &[u64],
+    mut copy: impl FnMut(usize, usize, usize),
+) {
+    let rank = extent.len();
+    if extent.contains(&0) {
+        return;
+    }
+    if rank == 0 {
+        copy(0, 0, 1);
+        return;
+    }
+    // Trailing dimensions that are whole on both sides belong to one run.
+    let mut inner = rank - 1;
+    let mut run = extent[inner];
+    while inner > 0 && extent[inner] == shape_in[inner] && extent[inner] == shape_out[inner] {
+        inner -= 1;
+        run *= extent[inner];
+    }
+    let strides = |shape: &[u64]| {
+        let mut strides = vec![1u64; rank];
+        for dim in (0..rank - 1).rev() {
+            strides[dim] = strides[dim + 1] * shape[dim + 1];
+        }
+        strides
+    };
+    let (strides_in, strides_out) = (strides(shape_in), strides(shape_out));
+    let offset = |start: &[u64], strides: &[u64]| -> u64 { start.iter().zip(strides).map(|(s, t)| s * t).sum() };
+    let mut from = offset(start_in, &strides_in);
+    let mut to = offset(start_out, &strides_out);
+    let mut at = vec![0u64; inner];
+    loop {
+        #[allow(clippy::cast_possible_truncation, reason = "offsets lie in buffers that exist")]
+        copy(from as usize, to as usize, run as usize);
+        let mut dim = inner;
+        loop {
+            if dim == 0 {
+                return;
+            }
+            dim -= 1;
+            at[dim] += 1;
+            from += strides_in[dim];
+            to += strides_out[dim];
+            if at[dim] < extent[dim] {
+                break;
+            }
+            from -= strides_in[dim] * extent[dim];
+            to -= strides_out[dim] * extent[dim];
+            at[dim] = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn region_outside_its_array_names_the_numbers() {
+        let region = Region::try_new(vec![0, 3], vec![2, 4]).unwrap();
+        region.check("t", &[2, 7]).unwrap();
+        let error = region.check("t", &[2, 6]).unwrap_err().to_string();
+        assert!(error.contains("dimension 1") && error.contains('7') && error.contains('6'), "{error}");
+        assert!(region.check("t", &[2]).unwrap_err().to_string().contains("rank 2"));
+        assert!(Region::try_new(vec![u64::MAX], vec![1]).is_err());
+    }
+
+    #[test]
+    fn runs_cover_every_cell_once() {
+        let (shape_in, shape_out) = ([4u64, 5, 6], [3u64, 5, 6]);
+        for extent in [[2u64, 5, 6], [2, 3, 6], [2, 3, 2], [1, 1, 1], [3, 5, 1]] {
+            let (start_in, start_out) = ([1u64, 0, 0], [0u64, 0, 0]);
+            let mut seen = Vec::new();
+            for_each_run((&shape_in, &start_in), (&shape_out, &start_out), &extent, |from, to, count| {
+                seen.extend((0..count).map(|k| (from + k, to + k)));
+            });
+            let mut expected = Vec::new();
+            for a in 0..extent[0] {
+                for b in 0..extent[1] {
+                    for c in 0..extent[2] {
+                        expected.push((((a + 1) * 30 + b * 6 + c) as usize, (a * 30 + b * 6 + c) as usize));
+                    }
+                }
+            }
+            assert_eq!(seen, expected, "{extent:?}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! One committed state of a store, and every read of it.
+
+use crate::attribute::Attribute;
+use crate::catalog::{ArrayEntry, AttributeColumn, Catalog, Family};
+use crate::cells::ArrayData;
+use crate::error::{Error, Result};
+use crate::read::{ReadPlan, Segment, execute, plan_read};
+use crate::region::Region;
+use crate::schema::ArraySchema;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// A store as of one flush. Immutable: what others write, delete or compact next to it changes nothing here.
+///
+/// Datasets are rows, numbered from 0 in insertion order. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    catalog: Arc<Catalog>,
+    segments: HashMap<String, Vec<Arc<Segment>>>,
+    catalog_bytes: u64,
+}
+
+/// What the live chunks of an array family take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FamilyTotals {
+    /// Chunks that were written.
+    pub chunks: u64,
+    /// Bytes that they take in segments (of pages that they share with others, their part).
+    pub stored_bytes: u64,
+    /// Bytes of all cells of the family before encoding; strings and binary count as stored.
+    pub raw_bytes: u64,
+}
+
+impl Snapshot {
+    pub(crate) fn new(catalog: Arc<Catalog>, segments: HashMap<String, Vec<Arc<Segment>>>, catalog_bytes: u64) -> Self {
+        Snapshot { inner: Arc::new(Inner { catalog, segments, catalog_bytes }) }
+    }
+
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.inner.catalog
+    }
+
+    pub(crate) fn segments(&self, array: &str) -> &[Arc<Segment>] {
+        self.inner.segments.get(array).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number of the flush that made this state; 0 is the empty store.
+    pub fn number(&self) -> u64 {
+        self.inner.catalog.snapshot
+    }
+
+    /// How many datasets there are.
+    pub fn dataset_count(&self) -> usize {
+        self.inner.catalog.datasets.len()
+    }
+
+    /// The datasets' names in row order.
+    pub fn dataset_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.inner.catalog.datasets.iter()
+    }
+
+    /// The name of a row; empty if there is no such row.
+    pub fn dataset_name(&self, row: u32) -> &str {
+        self.inner.catalog.datasets.name(row)
+    }
+
+    /// The row of a dataset.
+    pub fn find_dataset(&self, name: &str) -> Option<u32> {
+        self.inner.catalog.find_dataset(name)
+    }
+
+    /// The row of a dataset.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such dataset.
+    pub fn dataset_row(&self, name: &str) -> Result<u32> {
+        self.inner.catalog.dataset_row(name)
+    }
+
+    /// The array families, by name.
+    pub fn families(&self) -> impl ExactSizeIterator<Item = &Family> {
+        self.inner.catalog.families.values().map(|family| &**family)
+    }
+
+    /// The array family of a name.
+    pub fn find_family(&self, array: &str) -> Option<&Family> {
+        self.inner.catalog.families.get(array).map(|family| &**family)
+    }
+
+    /// The array family of a name.
+    ///
+    /// # Errors
+    /// `NotFound` if no dataset ever had such an array.
+    pub fn family(&self, array: &str) -> Result<&Family> {
+        self.inner.catalog.family(array)
+    }
+
+    /// The declaration behind an entry of this snapshot.
+    pub fn schema(&self, entry: &ArrayEntry) -> &ArraySchema {
+        self.inner.catalog.schema(entry)
+    }
+
+    /// One array of one dataset, and its declaration.
+    ///
+    /// # Errors
+    /// `NotFound` if the dataset, or the array in it, does not exist.
+    pub fn array(&self, dataset: &str, array: &str) -> Result<(&ArrayEntry, &ArraySchema)> {
+        let (entry, schema) = self.inner.catalog.array(self.dataset_row(dataset)?, array)?;
+        Ok((entry, schema))
+    }
+
+    /// The attribute columns, by key, then type.
+    pub fn attribute_columns(&self) -> impl Iterator<Item = &AttributeColumn> {
+        self.inner.catalog.attributes.values().map(|column| &**column)
+    }
+
+    /// One attribute of one dataset.
+    pub fn attribute(&self, row: u32, key: &str) -> Option<Attribute> {
+        self.inner.catalog.attribute(row, key)
+    }
+
+    /// All attributes of one dataset, by key.
+    pub fn attributes(&self, row: u32) -> Vec<(String, Attribute)> {
+        self.attribute_columns().filter_map(|column| Some((column.key().to_string(), column.get(row)?))).collect()
+    }
+
+    /// Plans the read of `region` (all, if `None`) of `array` from the datasets of `rows`, stacked.
+    ///
+    /// # Shape
+    /// `rows.len()`, then the region's.
+    ///
+    /// # Cost
+    /// Segment indexes, the first time; no data.
+    ///
+    /// # Errors
+    /// `NotFound` if a dataset lacks the array, `OutOfBounds` if the region does not lie in one of them,
+    /// `InvalidArgument` if the shapes differ: each names the first such dataset.
+    pub fn plan_read(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
+        let family = self.family(array)?;
+        if let Some(row) = rows.iter().find(|row| **row as usize >= self.dataset_count()) {
+            return Err(Error::not_found("dataset", format!("row {row} of {}", self.dataset_count())));
+        }
+        plan_read(&self.inner.catalog, family, self.segments(array), rows, region)
+    }
+
+    /// Reads what a plan of this snapshot says.
+    ///
+    /// # Cost
+    /// [`ReadPlan::bytes`] from storage, [`ReadPlan::output_bytes`] of memory and a few MiB.
+    ///
+    /// # Errors
+    /// `Corrupt` where a checksum does not match, `Storage` where a segment cannot be read.
+    pub fn execute(&self, plan: &ReadPlan) -> Result<ArrayData> {
+        execute(plan)
+    }
+
+    /// Reads `region` (all, if `None`) of one array.
+    ///
+    /// # Errors
+    /// As [`Self::plan_read`] and [`Self::execute`].
+    pub fn read(&self, dataset: &str, array: &str, region: Option<&Region>) -> Result<ArrayData> {
+        let row = self.dataset_row(dataset)?;
+        self.inner.catalog.array(row, array)?;
+        let stacked = execute(&self.plan_read(array, &[row], region)?)?;
+        let shape = stacked.shape()[1..].to_vec();
+        Ok(ArrayData::new_unchecked(stacked.dtype(), shape, stacked.into_cells()))
+    }
+
+    /// Reads `region` (all, if `None`) of `array` from the datasets of `rows` into one array.
+    ///
+    /// # Shape
+    /// `rows.len()`, then the region's.
+    ///
+    /// # Errors
+    /// As [`Self::plan_read`] and [`Self::execute`].
+    pub fn read_stacked(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ArrayData> {
+        execute(&self.plan_read(array, rows, region)?)
+    }
+
+    /// Reads `region` (all, if `None`) of `array` from each dataset of `rows`; shapes may differ.
+    ///
+    /// # Missing
+    /// `None` for a dataset that lacks the array.
+    ///
+    /// # Errors
+    /// `NotFound` if no dataset ever had the array; else as [`Self::read`].
+    pub fn read_across(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<Vec<Option<ArrayData>>> {
+        let family = self.family(array)?;
+        let read = |row: &u32| match family.entry(*row) {
+            None => Ok(None),
+            Some(_) => self.read(self.dataset_name(*row), array, region).map(Some),
+        };
+        use rayon::prelude::*;
+        rows.par_iter().map(read).collect()
+    }
+
+    /// The chunks, and their stored bytes, of the arrays that the datasets of `rows` have.
+    ///
+    /// # Cost
+    /// Segment indexes, the first time; no data.
+    ///
+    /// # Errors
+    /// `NotFound` if no dataset ever had the array, `Corrupt` where an index is damaged.
+    pub fn chunk_totals(&self, array: &str, rows: &[u32]) -> Result<(u64, u64)> {
+        let family = self.family(array)?;
+        let (mut chunks, mut bytes) = (0, 0);
+        for entry in rows.iter().filter_map(|row| family.entry(*row)) {
+            self.for_each_chunk(array, entry, |segment, place| {
+                chunks += 1;
+                bytes += segment.index()?.stored_bytes_of(&segment.index()?.chunk_place(place).cells);
+                Ok(())
+            })?;
+        }
+        Ok((chunks, bytes))
+    }
+
+    /// The totals of a family.
+    ///
+    /// # Errors
+    /// As [`Self::chunk_totals`].
+    pub fn family_totals(&self, array: &str) -> Result<FamilyTotals> {
+        let family = self.family(array)?;
+        let (chunks, stored_bytes) = self.chunk_totals(array, family.rows())?;
+        let cells: u64 = family.entries().map(|(_, entry)| self.schema(entry).cell_count()).sum();
+        let raw_bytes = family.dtype().cell_bytes().map_or(stored_bytes, |width| cells.saturating_mul(width as u64));
+        Ok(FamilyTotals { chunks, stored_bytes, raw_bytes })
+    }
+
+    /// How the chunks of an array are encoded: `pco`, `zstd`, `zstd+planes`, …, several with commas; empty if none was
+    /// written.
+    ///
+    /// # Errors
+    /// `NotFound` if the dataset lacks the array, `Corrupt` where an index is damaged.
+    pub fn array_codec(&self, row: u32, array: &str) -> Result<String> {
+        let (entry, _) = self.inner.catalog.array(row, array)?;
+        let mut names = BTreeSet::new();
+        self.for_each_chunk(array, entry, |segment, place| {
+            let index = segment.index()?;
+            for page in index.pages_of(&index.chunk_place(place).cells) {
+                names.insert(index.block_encoding[index.block_of(page)].name());
+            }
+            Ok(())
+        })?;
+        Ok(names.into_iter().collect::<Vec<_>>().join(","))
+    }
+
+    /// Calls `visit` with the segment and entry of each live chunk of an array.
+    fn for_each_chunk(
+        &self,
+        array: &str,
+        entry: &ArrayEntry,
+        mut visit: impl FnMut(&Segment, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for segment in self.segments(array).iter().rev() {
+            if !(segment.reference.first_id..=segment.reference.last_id).contains(&entry.id) {
+                continue;
+            }
+            for (chunk, place) in segment.index()?.chunks_of(entry.id) {
+                if seen.insert(chunk) {
+                    visit(segment, place)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of all live segments.
+    pub fn stored_bytes(&self) -> u64 {
+        self.families().flat_map(|family| &family.segments).map(|segment| segment.bytes).sum()
+    }
+
+    /// Bytes of the catalog file.
+    pub fn catalog_bytes(&self) -> u64 {
+        self.inner.catalog_bytes
+    }
+}

@@ -1,0 +1,349 @@
+//! The handle to a store: open, mutate, flush.
+
+use crate::attribute::Attribute;
+use crate::catalog::Catalog;
+use crate::cells::ArrayData;
+use crate::codec::Codec;
+use crate::commit::{CommittedCatalog, commit_catalog, load_catalog};
+use crate::draft::Draft;
+use crate::error::{Error, Result};
+use crate::format::catalog_file::file_name;
+use crate::format::envelope::{MetaCompression, MetaFormat};
+use crate::io::{LocalStorage, Storage};
+use crate::read::SegmentPool;
+use crate::region::Region;
+use crate::schema::ArraySchema;
+use crate::snapshot::Snapshot;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a new store is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CreateOptions {
+    /// How new blocks are encoded.
+    pub codec: Codec,
+    /// How the catalog is serialised.
+    pub meta_format: MetaFormat,
+    /// How the catalog is compressed.
+    pub meta_compression: MetaCompression,
+}
+
+/// What a flush wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlushReport {
+    /// The number of the snapshot that is now the newest.
+    pub snapshot: u64,
+    /// New segments: one for each array family that was written to.
+    pub segments: usize,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Bytes of the new catalog; 0 if there was nothing to flush.
+    pub catalog_bytes: u64,
+}
+
+/// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
+///
+/// The first mutation after opening or a flush takes the store's one writer's lock and moves the handle to the newest
+/// snapshot; flush and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Arc<dyn Storage>,
+    pool: SegmentPool,
+    state: Mutex<State>,
+}
+
+struct State {
+    snapshot: Snapshot,
+    meta: (MetaFormat, MetaCompression),
+    draft: Option<Draft>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("location", &self.location()).finish_non_exhaustive()
+    }
+}
+
+fn storage_at(location: &str) -> Result<Arc<dyn Storage>> {
+    let path = match location.split_once("://") {
+        None => location,
+        Some(("file", path)) => path,
+        Some((scheme, _)) => {
+            return Err(Error::invalid(format!("storage {scheme}:// is not supported: expected a path or file://")));
+        }
+    };
+    if path.is_empty() {
+        return Err(Error::invalid("the store's path is empty"));
+    }
+    Ok(Arc::new(LocalStorage::new(path)))
+}
+
+impl Store {
+    /// Creates an empty store at a path or `file://` URL, with missing directories.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if there is a store.
+    pub fn create(location: &str, options: CreateOptions) -> Result<Store> {
+        Self::create_on(storage_at(location)?, options)
+    }
+
+    /// Creates an empty store on this storage.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_on(storage: Arc<dyn Storage>, options: CreateOptions) -> Result<Store> {
+        storage.prepare()?;
+        let _lock = storage.lock()?;
+        match load_catalog(&*storage) {
+            Ok(None) => {}
+            // Whatever is there, also a damaged or foreign store, is not ours to replace.
+            Ok(Some(_)) | Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => {
+                return Err(Error::AlreadyExists { what: "store", name: storage.location() });
+            }
+            Err(error) => return Err(error),
+        }
+        let catalog = Arc::new(Catalog { codec: options.codec, ..Catalog::default() });
+        let meta = (options.meta_format, options.meta_compression);
+        let bytes = commit_catalog(&*storage, &catalog, file_name(meta.0, meta.1), meta)?;
+        Ok(Self::with_catalog(storage, CommittedCatalog { catalog, meta, bytes }))
+    }
+
+    /// Opens the store at a path or `file://` URL.
+    ///
+    /// # Cost
+    /// One read of the catalog. Segments are opened when they are read.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none, `UnsupportedVersion` if it is of a newer format or of atlas-python, `Corrupt` if its
+    /// catalog is damaged.
+    pub fn open(location: &str) -> Result<Store> {
+        Self::open_on(storage_at(location)?)
+    }
+
+    /// Opens the store on this storage.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(storage: Arc<dyn Storage>) -> Result<Store> {
+        match load_catalog(&*storage)? {
+            Some(committed) => Ok(Self::with_catalog(storage, committed)),
+            None if storage.is_present() => Err(Error::not_found(
+                "store",
+                format!("{} (it has no atlas.json or atlas.msgpack)", storage.location()),
+            )),
+            None => Err(Error::not_found("store", storage.location())),
+        }
+    }
+
+    /// Whether there is a store, readable or not.
+    ///
+    /// # Errors
+    /// `Storage` if that cannot be told.
+    pub fn exists(location: &str) -> Result<bool> {
+        match load_catalog(&*storage_at(location)?) {
+            Ok(found) => Ok(found.is_some()),
+            Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog) -> Store {
+        let pool = SegmentPool::default();
+        let segments = pool.segments_of(&storage, &committed.catalog);
+        let snapshot = Snapshot::new(committed.catalog, segments, committed.bytes);
+        let state = State { snapshot, meta: committed.meta, draft: None };
+        Store { inner: Arc::new(Inner { storage, pool, state: Mutex::new(state) }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a mutation poisons the draft at most; the snapshot is whole.
+        self.inner.state.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+            let mut state = poisoned.into_inner();
+            state.draft = None;
+            state
+        })
+    }
+
+    /// Where the store is.
+    pub fn location(&self) -> String {
+        self.inner.storage.location()
+    }
+
+    /// How the store is written.
+    pub fn options(&self) -> CreateOptions {
+        let state = self.state();
+        CreateOptions {
+            codec: state.snapshot.catalog().codec,
+            meta_format: state.meta.0,
+            meta_compression: state.meta.1,
+        }
+    }
+
+    /// The committed state that this handle last saw.
+    pub fn snapshot(&self) -> Snapshot {
+        self.state().snapshot.clone()
+    }
+
+    /// Moves to the newest committed snapshot; tells whether it is another one.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; `Conflict` while there are unflushed mutations.
+    pub fn refresh(&self) -> Result<bool> {
+        let mut state = self.state();
+        if state.draft.is_some() {
+            return Err(Error::Conflict {
+                message: "cannot refresh with unflushed changes: flush or abandon them".into(),
+            });
+        }
+        self.refresh_state(&mut state)
+    }
+
+    fn refresh_state(&self, state: &mut State) -> Result<bool> {
+        let storage = &self.inner.storage;
+        let committed = load_catalog(&**storage)?.ok_or_else(|| Error::not_found("store", storage.location()))?;
+        if committed.catalog.snapshot == state.snapshot.number() {
+            return Ok(false);
+        }
+        let segments = self.inner.pool.segments_of(storage, &committed.catalog);
+        state.snapshot = Snapshot::new(committed.catalog, segments, committed.bytes);
+        state.meta = committed.meta;
+        Ok(true)
+    }
+
+    /// Runs `mutate` on the draft, which is begun if need be.
+    fn mutate<T>(&self, mutate: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        let mut state = self.state();
+        if state.draft.is_none() {
+            let lock = self.inner.storage.lock()?;
+            self.refresh_state(&mut state)?;
+            state.draft = Some(Draft::new(self.inner.storage.clone(), state.snapshot.clone(), lock));
+        }
+        let Some(draft) = &mut state.draft else { return Err(Error::invalid("no draft")) };
+        draft.check_whole()?;
+        let result = mutate(draft);
+        if let Err(error) = &result {
+            draft.note(error);
+        }
+        if draft.is_clean() {
+            // A refused first mutation must not keep the lock.
+            state.draft = None;
+        }
+        result
+    }
+
+    /// Creates a dataset.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or `InvalidArgument` for a name that is empty, contains `/` or NUL, begins with `_`, or is `.`
+    /// or `..`. Every mutation: `Conflict` where another writer is at work.
+    pub fn create_dataset(&self, name: &str) -> Result<()> {
+        self.mutate(|draft| draft.create_dataset(name))
+    }
+
+    /// Deletes a dataset with its arrays and attributes.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn delete_dataset(&self, name: &str) -> Result<()> {
+        self.mutate(|draft| draft.delete_dataset(name))
+    }
+
+    /// Whether a dataset exists, unflushed ones included.
+    pub fn dataset_exists(&self, name: &str) -> bool {
+        let state = self.state();
+        let catalog = state.draft.as_ref().map_or(&**state.snapshot.catalog(), Draft::catalog);
+        catalog.find_dataset(name).is_some()
+    }
+
+    /// Declares an array of a dataset. Its cells read as the fill value (zero without one) until they are written.
+    ///
+    /// # Errors
+    /// `NotFound` for the dataset, `AlreadyExists` for the array, `DtypeMismatch` where the array has another dtype in
+    /// other datasets, `InvalidArgument` for a bad name, ranks that differ, or a fill value that does not fit.
+    pub fn define_array(&self, dataset: &str, array: &str, schema: ArraySchema) -> Result<()> {
+        self.mutate(|draft| draft.define_array(dataset, array, schema))
+    }
+
+    /// Writes `data` at `start`. Later writes win.
+    ///
+    /// # Cost
+    /// Whole chunks are encoded as they come; parts of chunks are held until the flush, or until they pass 128 MiB.
+    ///
+    /// # Errors
+    /// `NotFound`, `DtypeMismatch` (nothing is widened), `OutOfBounds`.
+    pub fn write_array(&self, dataset: &str, array: &str, start: &[u64], data: &ArrayData) -> Result<()> {
+        self.mutate(|draft| draft.write_array(dataset, array, start, data))
+    }
+
+    /// Reads `region` (all, if `None`) of an array, unflushed writes included.
+    ///
+    /// # Errors
+    /// As [`Snapshot::read`].
+    pub fn read_array(&self, dataset: &str, array: &str, region: Option<&Region>) -> Result<ArrayData> {
+        let snapshot = {
+            let mut state = self.state();
+            match &mut state.draft {
+                Some(draft) => return draft.read_array(dataset, array, region),
+                None => state.snapshot.clone(),
+            }
+        };
+        snapshot.read(dataset, array, region)
+    }
+
+    /// Deletes an array of a dataset.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn delete_array(&self, dataset: &str, array: &str) -> Result<()> {
+        self.mutate(|draft| draft.delete_array(dataset, array))
+    }
+
+    /// Sets an attribute of a dataset, whatever type it had.
+    ///
+    /// # Errors
+    /// `NotFound` for the dataset, `InvalidArgument` for an empty key.
+    pub fn set_attribute(&self, dataset: &str, key: &str, value: Attribute) -> Result<()> {
+        self.mutate(|draft| draft.set_attribute(dataset, key, value))
+    }
+
+    /// Removes an attribute of a dataset; tells whether there was one.
+    ///
+    /// # Errors
+    /// `NotFound` for the dataset.
+    pub fn remove_attribute(&self, dataset: &str, key: &str) -> Result<bool> {
+        self.mutate(|draft| draft.remove_attribute(dataset, key))
+    }
+
+    /// Makes all mutations since the last flush durable and visible, together.
+    ///
+    /// # Cost
+    /// One segment for each array family that was written to, one catalog.
+    ///
+    /// # Errors
+    /// `Storage` where the storage fails: nothing is visible then, and the mutations are lost with the draft. So they
+    /// are where an earlier mutation failed halfway.
+    pub fn flush(&self) -> Result<FlushReport> {
+        let mut state = self.state();
+        let Some(draft) = state.draft.take() else {
+            return Ok(FlushReport { snapshot: state.snapshot.number(), ..FlushReport::default() });
+        };
+        draft.check_whole()?;
+        let meta = state.meta;
+        let (catalog, mut report, _lock) = draft.write_segments()?;
+        let catalog = Arc::new(catalog);
+        let storage = &self.inner.storage;
+        report.catalog_bytes = commit_catalog(&**storage, &catalog, file_name(meta.0, meta.1), meta)?;
+        let segments = self.inner.pool.segments_of(storage, &catalog);
+        state.snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        Ok(report)
+    }
+
+    /// Drops all mutations since the last flush.
+    pub fn abandon(&self) {
+        self.state().draft = None;
+    }
+}

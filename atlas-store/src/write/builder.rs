@@ -1,0 +1,271 @@
+//! A segment being built: encoded blocks, their index and their zone maps.
+
+use crate::catalog::SegmentRef;
+use crate::cells::{Cells, Element, VarCells};
+use crate::codec::{Codec, Cut, EncodedBlock, MAX_BLOCK_CELLS, encode_block, encode_text_block};
+use crate::dtype::DType;
+use crate::error::{Error, Result};
+use crate::format::segment::{ALIGNMENT, Footer, SegmentIndex, encode_header, encode_section};
+use crate::format::zones;
+use crate::io::{ObjectWriter, Storage};
+use crate::read::{Fetched, View, add_ranges, decode_chunk};
+use crate::scalar::Scalar;
+use crate::stats::Statistics;
+use crate::with_physical;
+use bytes::Bytes;
+use rayon::prelude::*;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+/// Encoded bytes that are held before they are spilled to the unfinished segment.
+const SPILL_BYTES: usize = 1 << 20;
+/// Small chunks are packed to blocks of about this many bytes.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// A whole chunk, ready to be encoded.
+#[derive(Debug)]
+pub(crate) struct SealedChunk {
+    pub(crate) array: u64,
+    pub(crate) chunk: u32,
+    /// The chunk's extents.
+    pub(crate) shape: Vec<u64>,
+    pub(crate) fill: Option<Scalar>,
+    pub(crate) cells: Cells,
+}
+
+impl SealedChunk {
+    fn row_cells(&self) -> usize {
+        // A row is one step of the leading axis.
+        #[allow(clippy::cast_possible_truncation, reason = "the chunk's cells are in memory")]
+        let row = self.shape.get(1..).unwrap_or_default().iter().product::<u64>() as usize;
+        row.max(1)
+    }
+
+    /// Bytes in memory, with a share for what surrounds the cells.
+    pub(crate) fn raw_bytes(&self) -> usize {
+        self.cells.byte_len() + self.cells.len().min(8)
+    }
+}
+
+/// A segment that grows by groups of chunks.
+pub(crate) struct SegmentBuilder {
+    dtype: DType,
+    object: String,
+    writer: Option<Box<dyn ObjectWriter>>,
+    /// Bytes that were not spilled yet; they begin at `spilled`.
+    buffer: Vec<u8>,
+    spilled: u64,
+    index: SegmentIndex,
+    zones: Vec<Statistics>,
+    entries: HashMap<(u64, u32), usize>,
+}
+
+impl SegmentBuilder {
+    pub(crate) fn new(dtype: DType, object: String) -> Self {
+        SegmentBuilder {
+            dtype,
+            object,
+            writer: None,
+            buffer: encode_header(),
+            spilled: 0,
+            index: SegmentIndex::new(),
+            zones: Vec::new(),
+            entries: HashMap::new(),
+        }
+    }
+
+    fn position(&self) -> u64 {
+        self.spilled + self.buffer.len() as u64
+    }
+
+    /// Encodes these chunks, in parallel, and appends them.
+    pub(crate) fn append(&mut self, chunks: &[SealedChunk], codec: Codec, storage: &dyn Storage) -> Result<()> {
+        let groups = pack(chunks);
+        let dtype = self.dtype;
+        let encoded: Vec<(Vec<Statistics>, Vec<EncodedBlock>)> = groups
+            .into_par_iter()
+            .map(|group| {
+                let chunks = &chunks[group];
+                let zones =
+                    chunks.iter().map(|chunk| Statistics::of_cells(dtype, &chunk.cells, chunk.fill.as_ref())).collect();
+                Ok((zones, encode_group(dtype, chunks, codec)?))
+            })
+            .collect::<Result<_>>()?;
+        for (zones, blocks) in encoded {
+            self.zones.extend(zones);
+            for block in &blocks {
+                self.push_block(block)?;
+            }
+        }
+        for chunk in chunks {
+            self.entries.insert((chunk.array, chunk.chunk), self.index.chunk_array.len());
+            self.index.chunk_array.push(chunk.array);
+            self.index.chunk_index.push(chunk.chunk);
+            let first = self.index.chunk_first_cell.last().copied().unwrap_or(0);
+            self.index.chunk_first_cell.push(first + chunk.cells.len() as u64);
+        }
+        if self.buffer.len() >= SPILL_BYTES {
+            self.spill(storage)?;
+        }
+        Ok(())
+    }
+
+    fn push_block(&mut self, block: &EncodedBlock) -> Result<()> {
+        if block.pages.is_empty() {
+            return Ok(());
+        }
+        let too_long = || Error::LimitExceeded { message: format!("a block of {} passes 4 GiB", self.object) };
+        let mut header = block.header.clone();
+        if block.encoding == crate::codec::Encoding::None {
+            // The header of a raw block is the padding that aligns its cells.
+            let padding = self.position().next_multiple_of(ALIGNMENT) - self.position();
+            header.resize(usize::try_from(padding).map_err(|_| too_long())?, 0);
+        }
+        let offset = self.position();
+        self.index.block_encoding.push(block.encoding);
+        self.index.block_offset.push(offset);
+        self.index.block_header_bytes.push(u32::try_from(header.len()).map_err(|_| too_long())?);
+        self.index.block_header_crc.push(crc32c::crc32c(&header));
+        self.buffer.extend_from_slice(&header);
+        for page in &block.pages {
+            self.index.page_offset.push(self.spilled + self.buffer.len() as u64);
+            self.index.page_stored.push(u32::try_from(page.bytes.len()).map_err(|_| too_long())?);
+            self.index.page_raw.push(page.raw_bytes);
+            self.index.page_crc.push(crc32c::crc32c(&page.bytes));
+            let first = self.index.page_first_cell.last().copied().unwrap_or(0);
+            self.index.page_first_cell.push(first + u64::from(page.cells));
+            self.buffer.extend_from_slice(&page.bytes);
+        }
+        let pages = u32::try_from(self.index.page_stored.len()).map_err(|_| too_long())?;
+        self.index.block_first_page.push(pages);
+        Ok(())
+    }
+
+    fn spill(&mut self, storage: &dyn Storage) -> Result<()> {
+        if self.writer.is_none() {
+            self.writer = Some(storage.create(&self.object)?);
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.write(&self.buffer)?;
+            self.spilled += self.buffer.len() as u64;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// The cells of a chunk that was appended.
+    pub(crate) fn read_chunk(&mut self, array: u64, chunk: u32) -> Result<Option<Cells>> {
+        let Some(&entry) = self.entries.get(&(array, chunk)) else { return Ok(None) };
+        let place = self.index.chunk_place(entry);
+        let mut wanted = BTreeSet::new();
+        add_ranges(&self.index, &place.cells, &mut wanted);
+        let mut parts = Vec::new();
+        for (start, end) in wanted {
+            parts.push((start, self.bytes(start..end)?));
+        }
+        let view = View { index: &self.index, object: &self.object };
+        decode_chunk(view, self.dtype, &place.cells, &Fetched::from_parts(parts)).map(Some)
+    }
+
+    /// Bytes of the unfinished segment.
+    fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
+        if range.start >= self.spilled {
+            #[allow(clippy::cast_possible_truncation, reason = "the buffer is in memory")]
+            let part = (range.start - self.spilled) as usize..(range.end - self.spilled) as usize;
+            return Ok(Bytes::copy_from_slice(&self.buffer[part]));
+        }
+        match &mut self.writer {
+            Some(writer) => writer.read_back(range),
+            None => Err(Error::storage(&self.object, "the unfinished segment is gone")),
+        }
+    }
+
+    /// The zone maps of an array's chunks that were appended, the last of each.
+    pub(crate) fn zones_of(&self, array: u64) -> Vec<(u32, &Statistics)> {
+        self.index.chunks_of(array).map(|(chunk, entry)| (chunk, &self.zones[entry])).collect()
+    }
+
+    /// Makes the order by which [`Self::zones_of`] finds chunks.
+    pub(crate) fn sort(&mut self) {
+        self.index.sort();
+    }
+
+    /// Writes index and footer and makes the segment durable.
+    pub(crate) fn finish(mut self, storage: &dyn Storage) -> Result<SegmentRef> {
+        let failed = |error: std::io::Error| Error::storage("segment index", error);
+        let (index, stored) = encode_section(&self.index.encode(), self.position()).map_err(failed)?;
+        self.buffer.extend_from_slice(&stored);
+        let raw = zones::encode(self.dtype, &self.zones);
+        let (zones, stored) = encode_section(&raw, self.position()).map_err(failed)?;
+        self.buffer.extend_from_slice(&stored);
+        let footer = Footer { dtype: self.dtype, index, zones }.encode();
+        self.buffer.extend_from_slice(&footer);
+        self.spill(storage)?;
+        if let Some(writer) = self.writer.take() {
+            writer.finish()?;
+        }
+        Ok(SegmentRef {
+            object: self.object,
+            bytes: self.spilled,
+            crc32c: crc32c::crc32c(&footer),
+            first_id: self.index.chunk_array.iter().copied().min().unwrap_or(0),
+            last_id: self.index.chunk_array.iter().copied().max().unwrap_or(0),
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.chunk_array.is_empty()
+    }
+}
+
+/// Groups of chunks that share blocks: neighbours up to `BLOCK_BYTES`, larger ones alone.
+fn pack(chunks: &[SealedChunk]) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (at, chunk) in chunks.iter().enumerate() {
+        let own = chunk.raw_bytes();
+        match groups.last_mut() {
+            Some(last) if bytes + own <= BLOCK_BYTES => {
+                last.end = at + 1;
+                bytes += own;
+            }
+            _ => {
+                groups.push(at..at + 1);
+                bytes = own;
+            }
+        }
+    }
+    groups
+}
+
+fn encode_group(dtype: DType, chunks: &[SealedChunk], codec: Codec) -> Result<Vec<EncodedBlock>> {
+    let cuts: Vec<Cut> =
+        chunks.iter().map(|chunk| Cut { cells: chunk.cells.len(), row_cells: chunk.row_cells() }).collect();
+    with_physical!(dtype.physical(), T => {
+        let encode = |cells: &[T], cuts: &[Cut]| encode_block(cells, cuts, codec, dtype == DType::Bool);
+        match chunks {
+            [chunk] => {
+                let cells = T::unwrap(&chunk.cells).unwrap_or_default();
+                let row_cells = cuts[0].row_cells;
+                // Blocks of whole rows, where rows are that short.
+                let block = (MAX_BLOCK_CELLS / row_cells * row_cells).max(MAX_BLOCK_CELLS.min(row_cells));
+                cells.chunks(block).map(|part| encode(part, &[Cut { cells: part.len(), row_cells }])).collect()
+            }
+            _ => {
+                let cells: Vec<T> =
+                    chunks.iter().flat_map(|chunk| T::unwrap(&chunk.cells).unwrap_or_default()).copied().collect();
+                Ok(vec![encode(&cells, &cuts)?])
+            }
+        }
+    }, var => {
+        let cells: VarCells = chunks
+            .iter()
+            .filter_map(|chunk| match &chunk.cells {
+                Cells::Var(cells) => Some(cells),
+                _ => None,
+            })
+            .flat_map(VarCells::iter)
+            .collect();
+        Ok(vec![encode_text_block(&cells, codec)?])
+    })
+}

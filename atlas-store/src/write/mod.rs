@@ -1,0 +1,6 @@
+//! Writes: split into chunks → statistics and encoding → segment bytes.
+
+mod builder;
+mod pending;
+
+pub(crate) use pending::PendingFamily;

@@ -1,0 +1,218 @@
+//! What was written to one array family since the last flush.
+
+use super::builder::{SealedChunk, SegmentBuilder};
+use crate::cells::{ArrayData, Cells};
+use crate::codec::Codec;
+use crate::dtype::DType;
+use crate::error::Result;
+use crate::grid::Grid;
+use crate::io::Storage;
+use crate::read::{Segment, fill_cells, read_chunk, scatter};
+use crate::region::Region;
+use crate::schema::ArraySchema;
+use crate::stats::Statistics;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Sealed chunks that are held before they are encoded: several blocks, so that the cores share them.
+const QUEUE_BYTES: usize = 1 << 20;
+
+/// The unflushed writes to one family.
+pub(crate) struct PendingFamily {
+    dtype: DType,
+    codec: Codec,
+    storage: Arc<dyn Storage>,
+    /// The committed segments, oldest first.
+    committed: Vec<Arc<Segment>>,
+    /// Chunks that were written in part.
+    open: BTreeMap<(u64, u32), OpenChunk>,
+    open_bytes: usize,
+    queue: Vec<SealedChunk>,
+    queued: HashMap<(u64, u32), usize>,
+    queue_bytes: usize,
+    builder: SegmentBuilder,
+    /// The rows of the arrays that need statistics at the flush, by id.
+    pub(crate) touched: BTreeMap<u64, u32>,
+}
+
+struct OpenChunk {
+    region: Region,
+    schema: Arc<ArraySchema>,
+    cells: Cells,
+}
+
+impl PendingFamily {
+    pub(crate) fn new(
+        dtype: DType,
+        codec: Codec,
+        object: String,
+        storage: Arc<dyn Storage>,
+        committed: Vec<Arc<Segment>>,
+    ) -> Self {
+        PendingFamily {
+            dtype,
+            codec,
+            storage,
+            committed,
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            queue: Vec::new(),
+            queued: HashMap::new(),
+            queue_bytes: 0,
+            builder: SegmentBuilder::new(dtype, object),
+            touched: BTreeMap::new(),
+        }
+    }
+
+    /// Bytes of chunks that were written in part.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// Writes `data`, whose cells are those of `region`, to array `id`.
+    pub(crate) fn write(
+        &mut self,
+        id: u64,
+        schema: &Arc<ArraySchema>,
+        region: &Region,
+        data: &ArrayData,
+    ) -> Result<()> {
+        let grid = Grid::new(&schema.shape, &schema.chunk_shape);
+        for (chunk, extent) in grid.chunks_in(region) {
+            // A schema has at most 2^32 chunks.
+            let Ok(chunk) = u32::try_from(chunk) else { continue };
+            let covered = region.intersection(&extent);
+            if covered.as_ref() == Some(&extent) {
+                let cells = if extent == *region {
+                    data.cells().clone()
+                } else {
+                    let mut cells = fill_cells(self.dtype, None, cell_count(&extent));
+                    scatter(data.cells(), region, &mut cells, &extent);
+                    cells
+                };
+                if let Some(replaced) = self.open.remove(&(id, chunk)) {
+                    self.open_bytes -= replaced.cells.byte_len();
+                }
+                self.seal(id, chunk, extent, schema, cells)?;
+                continue;
+            }
+            if !self.open.contains_key(&(id, chunk)) {
+                let cells = match self.find(id, chunk)? {
+                    Some(cells) => cells,
+                    None => fill_cells(self.dtype, schema.fill_value.as_ref(), cell_count(&extent)),
+                };
+                self.open_bytes += cells.byte_len();
+                self.open.insert((id, chunk), OpenChunk { region: extent.clone(), schema: schema.clone(), cells });
+            }
+            if let Some(open) = self.open.get_mut(&(id, chunk)) {
+                self.open_bytes -= open.cells.byte_len();
+                scatter(data.cells(), region, &mut open.cells, &extent);
+                self.open_bytes += open.cells.byte_len();
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, id: u64, chunk: u32, extent: Region, schema: &ArraySchema, cells: Cells) -> Result<()> {
+        let fill = schema.fill_value.clone();
+        let sealed = SealedChunk { array: id, chunk, shape: extent.shape().to_vec(), fill, cells };
+        self.queue_bytes += sealed.raw_bytes();
+        match self.queued.get(&(id, chunk)) {
+            Some(&at) => {
+                self.queue_bytes -= self.queue[at].raw_bytes();
+                self.queue[at] = sealed;
+            }
+            None => {
+                self.queued.insert((id, chunk), self.queue.len());
+                self.queue.push(sealed);
+            }
+        }
+        if self.queue_bytes >= QUEUE_BYTES { self.encode() } else { Ok(()) }
+    }
+
+    fn encode(&mut self) -> Result<()> {
+        self.builder.append(&self.queue, self.codec, &*self.storage)?;
+        self.queue.clear();
+        self.queued.clear();
+        self.queue_bytes = 0;
+        Ok(())
+    }
+
+    /// Seals the chunks that were written in part, to free their memory.
+    pub(crate) fn seal_open(&mut self) -> Result<()> {
+        self.open_bytes = 0;
+        for ((id, chunk), open) in std::mem::take(&mut self.open) {
+            self.seal(id, chunk, open.region, &open.schema, open.cells)?;
+        }
+        Ok(())
+    }
+
+    /// The newest cells of a chunk; `None` where it was never written.
+    pub(crate) fn find(&mut self, id: u64, chunk: u32) -> Result<Option<Cells>> {
+        if let Some(open) = self.open.get(&(id, chunk)) {
+            return Ok(Some(open.cells.clone()));
+        }
+        if let Some(&at) = self.queued.get(&(id, chunk)) {
+            return Ok(Some(self.queue[at].cells.clone()));
+        }
+        if let Some(cells) = self.builder.read_chunk(id, chunk)? {
+            return Ok(Some(cells));
+        }
+        for segment in self.committed.iter().rev() {
+            if !(segment.reference.first_id..=segment.reference.last_id).contains(&id) {
+                continue;
+            }
+            if let Some(place) = segment.index()?.find(id, chunk) {
+                return read_chunk(segment, self.dtype, &place.cells).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets an array that was deleted.
+    pub(crate) fn forget(&mut self, id: u64) {
+        self.touched.remove(&id);
+        let open = std::mem::take(&mut self.open);
+        self.open = open.into_iter().filter(|((other, _), _)| *other != id).collect();
+        self.open_bytes = self.open.values().map(|open| open.cells.byte_len()).sum();
+    }
+
+    /// Encodes all that is left. After it, the statistics can be asked for and the segment finished.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.seal_open()?;
+        self.encode()?;
+        self.builder.sort();
+        Ok(())
+    }
+
+    /// The statistics of an array as it is now.
+    pub(crate) fn statistics(&self, id: u64, schema: &ArraySchema) -> Result<Statistics> {
+        let mut zones: BTreeMap<u32, &Statistics> = BTreeMap::new();
+        for segment in &self.committed {
+            if (segment.reference.first_id..=segment.reference.last_id).contains(&id) {
+                let all = segment.zones()?;
+                zones.extend(segment.index()?.chunks_of(id).map(|(chunk, entry)| (chunk, &all[entry])));
+            }
+        }
+        zones.extend(self.builder.zones_of(id));
+        let mut total = Statistics::empty(self.dtype);
+        for zone in zones.values() {
+            total.merge(zone);
+        }
+        let unwritten = schema.cell_count() - total.row_count.min(schema.cell_count());
+        if unwritten > 0 {
+            total.merge(&Statistics::of_unwritten(self.dtype, schema.fill_value.as_ref(), unwritten));
+        }
+        Ok(total)
+    }
+
+    /// Makes the segment durable; `None` where nothing was written.
+    pub(crate) fn finish(self) -> Result<Option<crate::catalog::SegmentRef>> {
+        if self.builder.is_empty() { Ok(None) } else { self.builder.finish(&*self.storage).map(Some) }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a chunk that is written is held in memory")]
+fn cell_count(region: &Region) -> usize {
+    crate::region::cell_count(region.shape()).unwrap_or(0) as usize
+}
