@@ -1,0 +1,222 @@
+//! From a ticket to batches.
+
+use super::column::{self, DATASET};
+use super::coordinates;
+use super::stores::Stores;
+use crate::service::encode::{DataStream, batch_message, conform, schema_message};
+use crate::status;
+use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
+use arrow::array::{
+    Array, ArrayRef, FixedSizeListArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray, UInt32Array,
+    new_null_array,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow_flight::FlightData;
+use atlas_sql::tensor;
+use atlas_store::{ArrayData, DType, Region, Snapshot};
+use futures::{StreamExt, stream};
+use std::ops::Range;
+use std::sync::Arc;
+use tonic::Status;
+
+/// How large a message is made, where it is not one dataset that is larger.
+const MESSAGE_BYTES: u64 = 12 << 20;
+
+/// The most datasets in a batch: names and offsets cost something even where cells do not.
+const MAX_BATCH_ROWS: usize = 1 << 17;
+
+/// How many batches of one stream are read at a time, so that one is ready when the last is sent.
+const BATCHES_AHEAD: usize = 2;
+
+/// One part of a stacked read, ready to be read batch by batch.
+struct Part {
+    snapshot: Snapshot,
+    schema: SchemaRef,
+    columns: Vec<ColumnTicket>,
+    region: Option<Region>,
+    rows: Vec<u32>,
+}
+
+/// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
+///
+/// # Errors
+/// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store.
+pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataStream, Status> {
+    let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
+    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
+    let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
+    let schema = schema_message(&part.schema);
+    let batches = batches(&part.snapshot, &part.columns, &part.rows);
+    let messages = stream::iter(batches).map(move |rows| {
+        let part = Arc::clone(&part);
+        async move {
+            let message = tokio::task::spawn_blocking(move || part.message(rows)).await;
+            message.map_err(|error| status::from_join(&error))?
+        }
+    });
+    Ok(Box::pin(stream::once(async { Ok(schema) }).chain(messages.buffered(BATCHES_AHEAD))))
+}
+
+/// The bytes of the Arrow buffers of all batches, as Arrow counts them; -1 where only reading would tell.
+pub(super) fn total_bytes(snapshot: &Snapshot, read: &StackedTicket, parts: &[&[u32]]) -> i64 {
+    let of_unknown_size = |column: &ColumnTicket| column::dtype(column).is_ok_and(|dtype| dtype.cell_bytes().is_none());
+    if read.columns.iter().any(of_unknown_size) {
+        return -1;
+    }
+    let mut total = 0u64;
+    for part in parts {
+        for batch in batches(snapshot, &read.columns, part) {
+            let rows = &part[batch];
+            let names: u64 = rows.iter().map(|row| snapshot.dataset_name(*row).len() as u64).sum();
+            total += names + 4 * (rows.len() as u64 + 1);
+            for column in &read.columns {
+                total += column_bytes(snapshot, column, rows);
+            }
+        }
+    }
+    i64::try_from(total).unwrap_or(-1)
+}
+
+/// The bytes of one column of one batch.
+fn column_bytes(snapshot: &Snapshot, column: &ColumnTicket, rows: &[u32]) -> u64 {
+    let values: u64 = rows.iter().map(|row| column::value_bytes(snapshot, column, *row)).sum();
+    // Taken as bytes, bools are bits: those of a batch are packed together.
+    let values = match column::dtype(column) {
+        Ok(DType::Bool) => {
+            let cells: u64 = rows.iter().map(|row| column::cell_count(snapshot, column, *row)).sum();
+            values - cells + cells.div_ceil(8)
+        }
+        _ => values,
+    };
+    let lacking = |row: &&u32| snapshot.find_family(&column.array).is_none_or(|family| family.entry(**row).is_none());
+    let any_null = column.nullable && rows.iter().any(|row| lacking(&row));
+    let bitmap = if any_null { (rows.len() as u64).div_ceil(8) } else { 0 };
+    // A ragged column has one offset more than values.
+    values + bitmap + if column.ragged { 4 } else { 0 }
+}
+
+/// The runs of `rows` that make one batch each.
+fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let (mut start, mut bytes) = (0, 0u64);
+    for (index, row) in rows.iter().enumerate() {
+        let values = columns.iter().map(|column| column::value_bytes(snapshot, column, *row));
+        let row_bytes = values.fold(0u64, u64::saturating_add);
+        let full = bytes.saturating_add(row_bytes) > MESSAGE_BYTES || index - start == MAX_BATCH_ROWS;
+        if full && index > start {
+            batches.push(start..index);
+            (start, bytes) = (index, 0);
+        }
+        bytes = bytes.saturating_add(row_bytes);
+    }
+    if start < rows.len() {
+        batches.push(start..rows.len());
+    }
+    batches
+}
+
+impl Part {
+    fn open(snapshot: Snapshot, ticket: StackedTicket) -> Result<Self, Status> {
+        let rows = rows_of(&ticket.runs, snapshot.dataset_count())?;
+        let region = match ticket.region {
+            Some(region) => {
+                Some(Region::try_new(region.start, region.shape).map_err(|error| status::from_store(&error))?)
+            }
+            None => None,
+        };
+        let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows })
+    }
+
+    /// The batch of these of the part's rows, as a message.
+    fn message(&self, rows: Range<usize>) -> Result<FlightData, Status> {
+        let rows = &self.rows[rows];
+        let names = StringArray::from_iter_values(rows.iter().map(|row| self.snapshot.dataset_name(*row)));
+        let mut columns: Vec<(&str, ArrayRef)> = vec![(DATASET, Arc::new(names))];
+        for (column, field) in self.columns.iter().zip(self.schema.fields().iter().skip(1)) {
+            let values = if column.ragged { self.ragged(column, rows) } else { self.fixed(column, field, rows) }?;
+            columns.push((&column.array, values));
+        }
+        let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
+        batch_message(&conform(batch, &self.schema)?)
+    }
+
+    /// Values of one shape: read together, and spread out where datasets lack the array.
+    fn fixed(&self, column: &ColumnTicket, field: &Field, rows: &[u32]) -> Result<ArrayRef, Status> {
+        let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
+        let present: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
+        if present.is_empty() {
+            return Ok(new_null_array(field.data_type(), rows.len()));
+        }
+        let cells = self
+            .snapshot
+            .read_stacked(&column.array, &present, self.region.as_ref())
+            .map_err(|error| status::from_store(&error))?;
+        let values = tensor::array_from(cells).map_err(|error| status::from_datafusion(&error))?;
+        if present.len() == rows.len() {
+            return Ok(values);
+        }
+        let mut next = 0u32;
+        let places = rows.iter().map(|row| {
+            family.entry(*row)?;
+            next += 1;
+            Some(next - 1)
+        });
+        take(&values, &UInt32Array::from_iter(places), None).map_err(|error| status::from_arrow(&error))
+    }
+
+    /// Values that each have their own shape: a struct of `data` and `shape`.
+    fn ragged(&self, column: &ColumnTicket, rows: &[u32]) -> Result<ArrayRef, Status> {
+        let read = self
+            .snapshot
+            .read_across(&column.array, rows, self.region.as_ref())
+            .map_err(|error| status::from_store(&error))?;
+        let failed = |error| status::from_arrow(&error);
+        let nulls = NullBuffer::from_iter(read.iter().map(Option::is_some));
+        let nulls = (nulls.null_count() > 0).then_some(nulls);
+        let (mut lengths, mut extents, mut pieces) = (Vec::new(), Vec::new(), Vec::new());
+        for cells in read {
+            let Some(cells) = cells else {
+                lengths.push(0);
+                extents.extend(column.dims.iter().map(|_| 0));
+                continue;
+            };
+            lengths.push(cells.cells().len());
+            for extent in cells.shape() {
+                extents.push(i32::try_from(*extent).map_err(|_| too_long(&column.array, *extent))?);
+            }
+            pieces.push(flat(cells)?);
+        }
+        let item = Arc::new(Field::new_list_field(tensor::data_type(column::dtype(column)?), true));
+        let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
+        let cells =
+            if pieces.is_empty() { new_null_array(item.data_type(), 0) } else { concat(&pieces).map_err(failed)? };
+        let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+        let data = ListArray::try_new(item, offsets, cells, nulls.clone()).map_err(failed)?;
+        let rank = i32::try_from(column.dims.len()).map_err(|error| status::internal(&error))?;
+        let extent = Arc::new(Field::new_list_field(DataType::Int32, true));
+        let extents: ArrayRef = Arc::new(Int32Array::from(extents));
+        let shape = FixedSizeListArray::try_new_with_length(extent, rank, extents, nulls.clone(), rows.len());
+        let shape = shape.map_err(failed)?;
+        let fields = vec![
+            Field::new("data", data.data_type().clone(), true),
+            Field::new("shape", shape.data_type().clone(), true),
+        ];
+        let values = StructArray::try_new(fields.into(), vec![Arc::new(data), Arc::new(shape)], nulls);
+        Ok(Arc::new(values.map_err(failed)?))
+    }
+}
+
+/// An array's cells as a plain column.
+fn flat(cells: ArrayData) -> Result<ArrayRef, Status> {
+    let (dtype, len) = (cells.dtype(), cells.cells().len() as u64);
+    let flat = ArrayData::try_new(dtype, vec![len], cells.into_cells()).map_err(|error| status::from_store(&error))?;
+    tensor::array_from(flat).map_err(|error| status::from_datafusion(&error))
+}
+
+fn too_long(array: &str, extent: u64) -> Status {
+    let message = format!("array {array}: extent {extent} does not fit a tensor's shape: read a region");
+    status::status(tonic::Code::InvalidArgument, &message)
+}

@@ -1,0 +1,36 @@
+//! The command line: one file a command, and the few concepts that commands share.
+//!
+//! | file | concept |
+//! |---|---|
+//! | `command` | what can be typed, and the exit code that follows |
+//! | `failure` | why a command did not do its work, as one line |
+//! | `output` | standard output and files: broken pipes, replaced files |
+//! | `columns` | aligned text for people |
+//! | `describe` | shapes, values and sizes as text and as JSON |
+//! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
+//! | `npy` | numpy's file format |
+
+mod columns;
+mod command;
+mod create;
+mod describe;
+mod failure;
+mod import;
+mod info;
+mod ls;
+mod new_store;
+mod npy;
+mod output;
+mod query;
+mod read;
+mod results;
+mod runtime;
+mod serve;
+mod show;
+
+pub(crate) use command::run;
+pub(crate) use failure::Failure;
+pub(crate) use new_store::NewStore;
+pub(crate) use output::Output;
+pub(crate) use results::write_table;
+pub(crate) use runtime::{runtime, stop_signal};

@@ -1,0 +1,127 @@
+//! `atlas query`: SQL over one store, in this process.
+
+use crate::cli::results::{self, Format};
+use crate::cli::{Failure, Output, runtime};
+use atlas_store::Store;
+use clap::Args;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast;
+use std::path::{Path, PathBuf};
+
+/// Run SQL over a store.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  atlas query fleet 'SELECT cruise, count(*) FROM datasets GROUP BY cruise'
+  atlas query fleet 'SELECT dataset, stat_max(temperature) AS warmest FROM datasets ORDER BY warmest DESC LIMIT 5'
+  atlas query fleet 'SELECT dataset, slice(temperature, [0,0], [1,24]) AS surface FROM datasets' -o surface.parquet
+  atlas query fleet \"COPY (SELECT * FROM catalog) TO 'catalog.parquet'\"
+  atlas query fleet 'EXPLAIN SELECT dataset FROM datasets WHERE stat_max(temperature) > 28'
+
+Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics).
+Several statements are separated by semicolons; the formats other than table take the result of the last one.")]
+pub(crate) struct Query {
+    /// Directory of the store
+    store: String,
+    /// One or more SQL statements
+    sql: String,
+    /// How the result is written [default: what the ending of FILE says, else table]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write the result to this file, which appears when it is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Query {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let format = self.format();
+        let statements = statements(&self.sql, format)?;
+        let mut out = Output::to(self.output.as_deref())?;
+        if format.is_binary() && out.is_terminal() {
+            return Err(Failure::usage(format!("{format} is not for a terminal: use -o FILE or a pipe")));
+        }
+        let store = Store::open(&self.store)?;
+        let context = atlas_sql::session(&[(schema_name(&self.store), store)])?;
+        runtime()?.block_on(execute(&context, statements, format, &mut out))?;
+        out.finish()
+    }
+
+    fn format(&self) -> Format {
+        let by_ending = || self.output.as_deref().and_then(Format::of_path);
+        self.format.or_else(by_ending).unwrap_or(Format::Table)
+    }
+}
+
+/// The statements of `sql`, at least one; formats that hold one result get no query before the last statement.
+fn statements(sql: &str, format: Format) -> Result<Vec<Statement>, Failure> {
+    let statements = Vec::from(DFParser::parse_sql(sql)?);
+    let Some((_, before)) = statements.split_last() else {
+        return Err(Failure::usage("the SQL text holds no statement"));
+    };
+    if format != Format::Table && before.iter().any(is_query) {
+        let count = statements.len();
+        return Err(Failure::usage(format!(
+            "--format {format} holds one result, and a query stands before the last of {count} statements"
+        )));
+    }
+    Ok(statements)
+}
+
+fn is_query(statement: &Statement) -> bool {
+    match statement {
+        Statement::Statement(statement) => matches!(**statement, ast::Statement::Query(_)),
+        Statement::Explain(_) => true,
+        _ => false,
+    }
+}
+
+async fn execute(
+    context: &SessionContext,
+    statements: Vec<Statement>,
+    format: Format,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let last = statements.len() - 1;
+    for (place, statement) in statements.into_iter().enumerate() {
+        let plan = context.state().statement_to_plan(statement).await?;
+        let stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
+        if format == Format::Table || place == last {
+            results::write(stream, format, out).await?;
+        } else {
+            datafusion::physical_plan::common::collect(stream).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The schema that the store is mounted as: the last part of its location.
+fn schema_name(location: &str) -> String {
+    let name = Path::new(location.trim_end_matches('/')).file_stem().and_then(|name| name.to_str()).unwrap_or("");
+    match name {
+        "" | "information_schema" => "store".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_mounted_under_its_directory_name() {
+        assert_eq!(schema_name("/data/argo/"), "argo");
+        assert_eq!(schema_name("fleet.atlas"), "fleet");
+        assert_eq!(schema_name(".."), "store");
+    }
+
+    #[test]
+    fn one_result_formats_refuse_a_query_before_the_last() {
+        assert_eq!(statements("SELECT 1; SELECT 2", Format::Table).unwrap().len(), 2);
+        assert!(matches!(statements("SELECT 1; SELECT 2", Format::Csv), Err(Failure::Usage(_))));
+        assert_eq!(statements("SET a.b = 1; SELECT 2;", Format::Csv).unwrap().len(), 2);
+        assert!(matches!(statements(" ", Format::Table), Err(Failure::Usage(_))));
+    }
+}

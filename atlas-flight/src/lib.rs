@@ -1,0 +1,19 @@
+//! The Atlas Flight and Flight SQL server, its client, and the atlas command.
+//!
+//! One port serves two protocols:
+//!
+//! - **Flight SQL** ([`server`]): statements, prepared statements and the browsing calls of ADBC, JDBC and ODBC.
+//! - **plain Flight**: stacked reads named by a path (`[store, array]`) or by a JSON command ([`bulk`]).
+//!
+//! A request goes `service` (routing) → `sql` or [`bulk`] (planning) → a stream of Arrow batches. Errors become gRPC
+//! codes in `status`; the tickets that clients carry back are made and opened in `ticket`. [`client`] is the other end
+//! of the wire.
+
+pub mod bulk;
+pub mod client;
+pub mod server;
+
+mod service;
+mod sql;
+mod status;
+mod ticket;

@@ -1,0 +1,143 @@
+//! The server: a listener, the Flight service and the health service.
+
+use crate::service::AtlasService;
+use arrow_flight::flight_service_server::FlightServiceServer;
+use atlas_store::Store;
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+
+/// The largest message that is accepted: clients send whole batches.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+
+/// How long streams that run may go on after the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A server that is bound to its address and not yet running.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = atlas_store::Store::open("/data/fleet")?;
+/// let server = atlas_flight::server::Server::bind("127.0.0.1:0", vec![("fleet".into(), store)]).await?;
+/// println!("grpc://{}", server.local_addr());
+/// server.run(async { let _ = tokio::signal::ctrl_c().await; }).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    service: AtlasService,
+}
+
+/// Why a server does not start, or stops; one line.
+#[derive(Debug)]
+pub struct ServeError {
+    message: String,
+}
+
+impl ServeError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        ServeError { message: message.into() }
+    }
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+impl Server {
+    /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name. The first is
+    /// the default schema of SQL.
+    ///
+    /// # Errors
+    /// Where the address is in use or not of this machine, is not a loopback address (there is no TLS and nobody is asked
+    /// for a password), or where the stores' names are not distinct.
+    pub async fn bind(listen: &str, stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
+        check_names(&stores)?;
+        let failed = |error: std::io::Error| {
+            let reason = match error.kind() {
+                std::io::ErrorKind::AddrInUse => "the port is in use".to_string(),
+                std::io::ErrorKind::AddrNotAvailable => "the address is not of this machine".to_string(),
+                std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+                _ => error.to_string(),
+            };
+            ServeError::new(format!("cannot listen on {listen}: {reason}"))
+        };
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen).await.map_err(failed)?.collect();
+        if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback()) {
+            return Err(ServeError::new(format!(
+                "cannot listen on {listen}: {} can be reached from other machines, and there is no TLS or login yet",
+                open.ip()
+            )));
+        }
+        let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
+        let local_addr = listener.local_addr().map_err(failed)?;
+        let service = AtlasService::new(stores)?;
+        Ok(Server { listener, local_addr, service })
+    }
+
+    /// The address that the server is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` is ready, then lets running streams end, for ten seconds at most.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let flight = FlightServiceServer::new(self.service)
+            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .max_encoding_message_size(usize::MAX);
+        let (health_reporter, health) = tonic_health::server::health_reporter();
+        health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = tonic::transport::Server::builder()
+            .add_service(health)
+            .add_service(flight)
+            .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), async {
+                // A sender that is gone means stop, too.
+                let _ = stopped.await;
+            });
+        tokio::pin!(serving);
+        let failed = |error: tonic::transport::Error| ServeError::new(format!("the server stopped: {error}"));
+        tokio::select! {
+            served = &mut serving => return served.map_err(failed),
+            () = shutdown => {}
+        }
+        tracing::info!("stopping");
+        drop(stop);
+        match tokio::time::timeout(DRAIN, serving).await {
+            Ok(served) => served.map_err(failed),
+            Err(_) => {
+                tracing::warn!("streams still ran after {DRAIN:?}: cut");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check_names(stores: &[(String, Store)]) -> Result<(), ServeError> {
+    let mut seen = HashSet::new();
+    if stores.is_empty() {
+        return Err(ServeError::new("there is no store to serve"));
+    }
+    for (name, _) in stores {
+        if name.is_empty() {
+            return Err(ServeError::new("a store has an empty name"));
+        }
+        if !seen.insert(name) {
+            return Err(ServeError::new(format!("two stores are named {name}")));
+        }
+    }
+    Ok(())
+}

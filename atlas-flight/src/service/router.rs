@@ -1,0 +1,168 @@
+//! The routing of calls between the two halves.
+
+use super::{actions, encode::DataStream, handshake};
+use crate::bulk::request::StackedRequest;
+use crate::bulk::{self, Stores};
+use crate::server::ServeError;
+use crate::sql::SqlService;
+use crate::{status, ticket};
+use arrow_flight::flight_service_server::FlightService;
+use arrow_flight::sql::{Any, Command};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo,
+    PutResult, SchemaResult, Ticket,
+};
+use atlas_store::Store;
+use futures::stream::BoxStream;
+use futures::{StreamExt, stream};
+use prost::Message;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+/// The whole Flight service.
+pub(crate) struct AtlasService {
+    sql: SqlService,
+    stores: Stores,
+}
+
+/// What a descriptor asks for.
+enum Wanted {
+    Stacked(StackedRequest),
+    Sql(Box<Command>),
+}
+
+impl AtlasService {
+    /// A service over these stores.
+    ///
+    /// # Errors
+    /// What mounting a store fails with.
+    pub(crate) fn new(stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
+        Ok(AtlasService { sql: SqlService::new(&stores)?, stores: Stores::new(stores) })
+    }
+
+    async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
+        match wanted(request.get_ref())? {
+            Wanted::Stacked(stacked) => bulk::plan(&self.stores, stacked, request.into_inner()).await,
+            Wanted::Sql(_) => Ok(self.sql.get_flight_info(request).await?.into_inner()),
+        }
+    }
+}
+
+/// Reads a descriptor: a path, a JSON command, or a Flight SQL command.
+fn wanted(descriptor: &FlightDescriptor) -> Result<Wanted, Status> {
+    if !descriptor.path.is_empty() {
+        return StackedRequest::from_path(&descriptor.path).map(Wanted::Stacked);
+    }
+    if descriptor.cmd.trim_ascii_start().starts_with(b"{") {
+        return StackedRequest::from_command(&descriptor.cmd).map(Wanted::Stacked);
+    }
+    if descriptor.cmd.is_empty() {
+        return Err(Status::invalid_argument("the descriptor has neither a path nor a command"));
+    }
+    Ok(Wanted::Sql(Box::new(sql_command(&descriptor.cmd, "command")?)))
+}
+
+/// Reads a Flight SQL command, which the blanket implementation reads again: it calls malformed ones internal errors.
+fn sql_command(bytes: &[u8], what: &str) -> Result<Command, Status> {
+    let command = Any::decode(bytes).ok().and_then(|any| Command::try_from(any).ok());
+    command.ok_or_else(|| {
+        let message = format!("the {what} is neither a stacked read (JSON) nor a Flight SQL message");
+        status::status(Code::InvalidArgument, &message)
+    })
+}
+
+/// Logs how a call ended.
+fn logged<T>(call: &'static str, result: Result<T, Status>) -> Result<T, Status> {
+    match &result {
+        Ok(_) => tracing::debug!(call, "answered"),
+        Err(status) => tracing::info!(call, code = ?status.code(), message = status.message(), "refused"),
+    }
+    result
+}
+
+#[tonic::async_trait]
+impl FlightService for AtlasService {
+    type HandshakeStream = handshake::HandshakeStream;
+    type ListFlightsStream = BoxStream<'static, Result<FlightInfo, Status>>;
+    type DoGetStream = DataStream;
+    type DoPutStream = BoxStream<'static, Result<PutResult, Status>>;
+    type DoActionStream = BoxStream<'static, Result<arrow_flight::Result, Status>>;
+    type ListActionsStream = BoxStream<'static, Result<ActionType, Status>>;
+    type DoExchangeStream = BoxStream<'static, Result<FlightData, Status>>;
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Result<Response<Self::HandshakeStream>, Status> {
+        logged("Handshake", self.sql.handshake(request).await)
+    }
+
+    async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
+        if !request.get_ref().expression.is_empty() {
+            return logged("ListFlights", Err(Status::unimplemented("ListFlights takes no criteria")));
+        }
+        let flights = bulk::list(&self.stores).map(|flights| Response::new(flights.boxed()));
+        logged("ListFlights", flights)
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
+        logged("GetFlightInfo", self.info(request).await.map(Response::new))
+    }
+
+    async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
+        // Planning does not take long enough to be polled: the first answer is complete.
+        let info = logged("PollFlightInfo", self.info(request).await)?;
+        let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
+        Ok(Response::new(poll.map_err(|error| status::internal(&error))?))
+    }
+
+    async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
+        let schema = match wanted(request.get_ref()) {
+            // Without values for its parameters, a prepared statement has a schema but no FlightInfo.
+            Ok(Wanted::Sql(command)) => match *command {
+                Command::CommandPreparedStatementQuery(query) => {
+                    self.sql.prepared_schema(&query.prepared_statement_handle).await
+                }
+                _ => self.info(request).await.map(|info| info.schema),
+            },
+            Ok(Wanted::Stacked(_)) => self.info(request).await.map(|info| info.schema),
+            Err(status) => Err(status),
+        };
+        Ok(Response::new(SchemaResult { schema: logged("GetSchema", schema)? }))
+    }
+
+    async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
+        let stream = match ticket::open_stacked(request.get_ref()) {
+            Ok(Some(stacked)) => bulk::read(&self.stores, stacked).await.map(Response::new),
+            Ok(None) => match sql_command(&request.get_ref().ticket, "ticket") {
+                Ok(_) => self.sql.do_get(request).await,
+                Err(_) => Err(Status::invalid_argument("the ticket is not one that this server gave")),
+            },
+            Err(status) => Err(status),
+        };
+        logged("DoGet", stream)
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
+        logged("DoPut", self.sql.do_put(request).await)
+    }
+
+    async fn do_exchange(
+        &self,
+        _request: Request<Streaming<FlightData>>,
+    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+        logged("DoExchange", Err(Status::unimplemented("DoExchange is not supported")))
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
+        if actions::is_sql(request.get_ref()) {
+            sql_command(&request.get_ref().body, "action's body")?;
+            return logged("DoAction", self.sql.do_action(request).await);
+        }
+        let body = logged("DoAction", actions::run(request.get_ref(), &self.sql.session_options()))?;
+        Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed()))
+    }
+
+    async fn list_actions(&self, _request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {
+        Ok(Response::new(stream::iter(actions::list().into_iter().map(Ok)).boxed()))
+    }
+}

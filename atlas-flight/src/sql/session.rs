@@ -1,0 +1,142 @@
+//! Planning and running queries, read-only.
+
+use super::boundary;
+use super::parameters::Parameters;
+use crate::service::encode::{DataStream, query_stream};
+use crate::status;
+use arrow::datatypes::SchemaRef;
+use atlas_store::Store;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement as AnyStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::StreamExt;
+use tonic::{Code, Status};
+
+/// What queries run in: the mounted stores, and no way to change anything.
+pub(crate) struct Queries {
+    base: SessionContext,
+}
+
+/// A query that has been planned, and the schema that its result has for a client.
+pub(crate) struct Planned {
+    plan: LogicalPlan,
+    schema: SchemaRef,
+}
+
+impl Queries {
+    /// Mounts the stores, the first as the default schema.
+    ///
+    /// # Errors
+    /// What mounting a store fails with.
+    pub(crate) fn new(stores: &[(String, Store)]) -> datafusion::error::Result<Self> {
+        Ok(Queries { base: atlas_sql::session(stores)? })
+    }
+
+    /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
+    pub(crate) fn session(&self) -> SessionContext {
+        SessionContext::new_with_state(self.base.state())
+    }
+
+    /// Plans `sql` with its parameters, if any, left open.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` and `NOT_FOUND` for what the query gets wrong, `PERMISSION_DENIED` where it would change
+    /// something.
+    pub(crate) async fn plan_open(&self, sql: &str) -> Result<LogicalPlan, Status> {
+        let state = self.session().state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let failed = |error| status::from_datafusion(&error);
+        let statement = state.sql_to_statement(sql, &dialect).map_err(failed)?;
+        if !only_reads(&statement) {
+            return Err(read_only(sql));
+        }
+        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        options.verify_plan(&plan).map_err(|_| read_only(sql))?;
+        Ok(plan)
+    }
+
+    /// Plans `sql` with values for all of its parameters.
+    ///
+    /// # Errors
+    /// As [`Queries::plan_open`]; `INVALID_ARGUMENT` where values are missing.
+    pub(crate) async fn plan(&self, sql: &str, parameters: &Parameters) -> Result<Planned, Status> {
+        let mut plan = self.plan_open(sql).await?;
+        if !parameters.is_empty() {
+            plan = plan.with_param_values(parameters.values()).map_err(|error| status::from_datafusion(&error))?;
+        } else if let Some(name) = plan.get_parameter_names().ok().and_then(|names| names.into_iter().min()) {
+            return Err(status::status(Code::InvalidArgument, &format!("parameter {name} has no value")));
+        }
+        let schema = self.result_schema(&plan)?;
+        Ok(Planned { plan, schema })
+    }
+
+    /// The schema that a plan's result has for a client: the one after analysis, which settles what functions return.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what the analysis finds wrong, such as a bad argument of a function.
+    pub(crate) fn result_schema(&self, plan: &LogicalPlan) -> Result<SchemaRef, Status> {
+        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+            return Ok(boundary::client_schema(plan.schema().as_arrow()));
+        }
+        let state = self.session().state();
+        let analyzed = state
+            .analyzer()
+            .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+            .map_err(|error| status::from_datafusion(&error))?;
+        Ok(boundary::client_schema(analyzed.schema().as_arrow()))
+    }
+
+    /// Runs a query, batch by batch as the stream is polled; dropping the stream stops it.
+    ///
+    /// # Errors
+    /// What planning the execution fails with; later errors are in the stream.
+    pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+        let Planned { plan, schema } = query;
+        let batches = DataFrame::new(self.session().state(), plan)
+            .execute_stream()
+            .await
+            .map_err(|error| status::from_datafusion(&error))?;
+        let announced = schema.clone();
+        let batches = batches.map(move |batch| {
+            let batch = batch.map_err(|error| status::from_datafusion(&error))?;
+            boundary::client_batch(&batch, &announced)
+        });
+        Ok(query_stream(&schema, batches))
+    }
+}
+
+impl Planned {
+    /// The schema that the result has for a client.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+}
+
+/// Whether a statement is of a kind that reads; what is inside is checked on its plan.
+fn only_reads(statement: &AnyStatement) -> bool {
+    match statement {
+        AnyStatement::Explain(explain) => only_reads(&explain.statement),
+        AnyStatement::Statement(statement) => matches!(
+            statement.as_ref(),
+            Statement::Query(_)
+                | Statement::Explain { .. }
+                | Statement::ExplainTable { .. }
+                | Statement::ShowTables { .. }
+                | Statement::ShowColumns { .. }
+                | Statement::ShowVariable { .. }
+                | Statement::ShowFunctions { .. }
+                | Statement::ShowCreate { .. }
+        ),
+        AnyStatement::CreateExternalTable(_) | AnyStatement::CopyTo(_) | AnyStatement::Reset(_) => false,
+    }
+}
+
+fn read_only(sql: &str) -> Status {
+    let kind: String = sql.split_whitespace().next().unwrap_or_default().chars().take(20).collect();
+    let message = format!("this server only reads: {} is not allowed", kind.to_uppercase());
+    status::status(Code::PermissionDenied, &message)
+}

@@ -1,0 +1,199 @@
+//! Tickets: what a client carries from GetFlightInfo to DoGet.
+//!
+//! A ticket says everything that DoGet needs, so that any server which serves the same store can redeem it, and as often
+//! as a client likes. [`seal`] and [`open`] are the only places where tickets are made and accepted.
+
+use crate::status;
+use arrow_flight::Ticket;
+use bytes::Bytes;
+use prost::Message;
+use tonic::{Code, Status};
+
+/// Begins each ticket of a stacked read. Flight SQL tickets are protobuf `Any` messages and begin with another byte.
+const STACKED_MAGIC: &[u8] = b"ATS1";
+
+/// A part of a stacked read: some datasets of one snapshot, and the columns to make of them.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StackedTicket {
+    /// The store's name on the server.
+    #[prost(string, tag = "1")]
+    pub(crate) store: String,
+    /// The snapshot in which the read was planned.
+    #[prost(uint64, tag = "2")]
+    pub(crate) snapshot: u64,
+    /// The arrays to read.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) columns: Vec<ColumnTicket>,
+    /// The region to read of each; whole arrays where it is absent.
+    #[prost(message, optional, tag = "4")]
+    pub(crate) region: Option<RegionTicket>,
+    /// The datasets' rows as runs of consecutive ones: how far from the last run's end each starts, and its length.
+    #[prost(sint64, repeated, tag = "5")]
+    pub(crate) runs: Vec<i64>,
+    /// The coordinates that the schema's metadata holds.
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) coordinates: Vec<CoordinateTicket>,
+}
+
+/// One column of a stacked read.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ColumnTicket {
+    /// The array's name.
+    #[prost(string, tag = "1")]
+    pub(crate) array: String,
+    /// Its dtype's name.
+    #[prost(string, tag = "2")]
+    pub(crate) dtype: String,
+    /// The dimensions' names.
+    #[prost(string, repeated, tag = "3")]
+    pub(crate) dims: Vec<String>,
+    /// The shape of each value; empty where it varies from dataset to dataset.
+    #[prost(uint64, repeated, tag = "4")]
+    pub(crate) shape: Vec<u64>,
+    /// Whether shapes vary.
+    #[prost(bool, tag = "5")]
+    pub(crate) ragged: bool,
+    /// Whether datasets that lack the array have a null.
+    #[prost(bool, tag = "6")]
+    pub(crate) nullable: bool,
+    /// The fill value as text, where all datasets have the same.
+    #[prost(string, optional, tag = "7")]
+    pub(crate) fill_value: Option<String>,
+}
+
+/// A region.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RegionTicket {
+    /// The first cell of each dimension.
+    #[prost(uint64, repeated, tag = "1")]
+    pub(crate) start: Vec<u64>,
+    /// The number of cells of each dimension.
+    #[prost(uint64, repeated, tag = "2")]
+    pub(crate) shape: Vec<u64>,
+}
+
+/// A coordinate of the slice, equal in all of the read's datasets.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CoordinateTicket {
+    /// The dimension, and the array that holds the coordinate.
+    #[prost(string, tag = "1")]
+    pub(crate) dim: String,
+    /// A dataset's row to read it from.
+    #[prost(uint32, tag = "2")]
+    pub(crate) row: u32,
+    /// The first cell.
+    #[prost(uint64, tag = "3")]
+    pub(crate) start: u64,
+    /// The number of cells.
+    #[prost(uint64, tag = "4")]
+    pub(crate) len: u64,
+}
+
+/// A query to run: what the statement handle of a Flight SQL ticket holds.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StatementTicket {
+    /// The query, its parameters as `$1`, `$2`, …
+    #[prost(string, tag = "1")]
+    pub(crate) sql: String,
+    /// The parameters' values: one row of an Arrow IPC stream; empty where there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(crate) parameters: Bytes,
+}
+
+/// The ticket of a part of a stacked read.
+pub(crate) fn seal_stacked(ticket: &StackedTicket) -> Ticket {
+    let mut bytes = STACKED_MAGIC.to_vec();
+    bytes.extend(seal(ticket));
+    Ticket::new(bytes)
+}
+
+/// The part of a stacked read that a ticket names; `None` where it is a ticket of another kind.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where it claims to be one and cannot be read.
+pub(crate) fn open_stacked(ticket: &Ticket) -> Result<Option<StackedTicket>, Status> {
+    ticket.ticket.strip_prefix(STACKED_MAGIC).map(open).transpose()
+}
+
+/// The bytes that a client carries for `message`.
+pub(crate) fn seal(message: &impl Message) -> Bytes {
+    message.encode_to_vec().into()
+}
+
+/// The message that a client brought back.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where the bytes are none that [`seal`] made.
+pub(crate) fn open<M: Message + Default>(bytes: &[u8]) -> Result<M, Status> {
+    M::decode(bytes).map_err(|_| status::status(Code::InvalidArgument, "the ticket is not one that this server gave"))
+}
+
+/// Datasets' rows as [`StackedTicket::runs`].
+pub(crate) fn runs_of(rows: &[u32]) -> Vec<i64> {
+    let mut runs: Vec<i64> = Vec::new();
+    let mut end = 0i64;
+    for &row in rows {
+        let row = i64::from(row);
+        match runs.last_mut() {
+            Some(len) if row == end => *len += 1,
+            _ => runs.extend([row - end, 1]),
+        }
+        end = row + 1;
+    }
+    runs
+}
+
+/// The rows that `runs` stand for, each below `dataset_count`.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where the runs are not well formed.
+pub(crate) fn rows_of(runs: &[i64], dataset_count: usize) -> Result<Vec<u32>, Status> {
+    let malformed = || Status::invalid_argument("the ticket's datasets are not those of this store");
+    let mut rows = Vec::new();
+    let mut end = 0i64;
+    for run in runs.chunks(2) {
+        let &[gap, len] = run else { return Err(malformed()) };
+        let start = end.checked_add(gap).ok_or_else(malformed)?;
+        end = start.checked_add(len).ok_or_else(malformed)?;
+        let in_store = start >= 0 && len > 0 && usize::try_from(end).is_ok_and(|end| end <= dataset_count);
+        // A dataset occurs once in a read.
+        if !in_store || rows.len() + usize::try_from(len).unwrap_or(usize::MAX) > dataset_count {
+            return Err(malformed());
+        }
+        for row in start..end {
+            rows.push(u32::try_from(row).map_err(|_| malformed())?);
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn rows_survive_their_runs() {
+        for rows in [vec![], vec![0], vec![3, 4, 5, 9, 1, 2], vec![9, 8, 7], (0..1000).collect()] {
+            assert_eq!(rows_of(&runs_of(&rows), 1000).unwrap(), rows);
+        }
+        assert_eq!(runs_of(&(0..1_000_000).collect::<Vec<_>>()).len(), 2);
+    }
+
+    #[test]
+    fn runs_outside_the_store_are_refused() {
+        for runs in [vec![0], vec![0, 11], vec![-1, 1], vec![0, 0], vec![0, -1], vec![i64::MAX, i64::MAX], vec![9, 2]] {
+            assert_eq!(rows_of(&runs, 10).unwrap_err().code(), Code::InvalidArgument, "{runs:?}");
+        }
+        assert!(rows_of(&[0, 10, -10, 10], 10).is_err());
+    }
+
+    #[test]
+    fn damaged_tickets_are_refused() {
+        let ticket = seal_stacked(&StackedTicket { store: "fleet".into(), ..StackedTicket::default() });
+        assert_eq!(open_stacked(&ticket).unwrap().unwrap().store, "fleet");
+        let cut = Ticket::new(ticket.ticket.slice(..ticket.ticket.len() - 1));
+        assert_eq!(open_stacked(&cut).unwrap_err().code(), Code::InvalidArgument);
+        assert!(open_stacked(&Ticket::new("\nother")).unwrap().is_none());
+    }
+}

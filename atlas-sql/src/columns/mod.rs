@@ -1,0 +1,11 @@
+//! What the columns of the tables are made of: a [`Source`] each, over the [`View`] of one snapshot.
+
+mod attribute;
+mod declaration;
+mod entry;
+mod source;
+mod statistic;
+mod view;
+
+pub(crate) use source::{EntryField, Source, Statistic};
+pub(crate) use view::View;

@@ -1,0 +1,64 @@
+//! An Atlas store in SQL: DataFusion tables, functions and pushdown.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = atlas_store::Store::open("/data/fleet")?;
+//! let context = atlas_sql::session(&[("fleet".to_string(), store)])?;
+//! let warm = context.sql(r#"SELECT dataset FROM datasets WHERE stat_max("TEMP") > 28"#).await?.collect().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Tables
+//! A store is a schema with three tables. `datasets` has a row per dataset: its name, its attributes, and every array
+//! as a tensor. `catalog` has the same rows with scalars only. `arrays` has a row per array of a dataset.
+//!
+//! # Names
+//! Columns are `dataset`, then the attributes sorted by key, then the arrays sorted by name. Case is kept: names that
+//! are not lower case need double quotes. `dataset` stays the dataset's name: an array of that name is the column
+//! `dataset@array`. An attribute whose key is taken by `dataset`, an array or a column that `catalog` derives
+//! (`TEMP_min`) is `key@attribute`, in every table. A suffix is repeated until the name is free. The outcome depends on
+//! the names alone, and nothing is left out.
+//!
+//! An attribute key has one column. Where datasets give it values of several types, integers and floats together are
+//! `Float64` if each of the integers is exact as one; any other mix is text.
+//!
+//! # Functions
+//! | function | gives |
+//! |---|---|
+//! | `slice(array, start, shape)` | the region as a tensor; `start` and `shape` are literal lists |
+//! | `element(array, i, j, …)` | one cell |
+//! | `stat_min(array)`, `stat_max(array)` | the smallest and largest cell, in the array's own type |
+//! | `stat_mean(array)`, `stat_sum(array)` | of numbers |
+//! | `stat_null_count(array)`, `stat_row_count(array)` | counts of cells |
+//! | `shape(array)`, `dims(array)`, `dtype(array)` | the declaration |
+//!
+//! Indices start at 0. Statistics are those of the catalog: they leave out nulls and NaN, and `stat_min` / `stat_max`
+//! are NULL where only a bound is kept (text of more than 64 bytes).
+//!
+//! # Missing
+//! A dataset that lacks an array has NULL for it, and for every function of it. `element` gives NULL for a cell that
+//! equals the fill value (any NaN where that is NaN). The cells within a tensor are never null: they keep the fill
+//! value, which the field's metadata names. A time that is not-a-time is NULL.
+//!
+//! # What is read
+//! Predicates over the dataset's name, attributes, declarations and statistics are evaluated on the catalog before any
+//! array is touched. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
+//! of the datasets that are left afterwards. Columns that a query does not use are not read, and a slice costs the
+//! chunks that it touches. `EXPLAIN` shows it: datasets and chunks considered → left, and the bytes to read.
+
+mod call;
+mod columns;
+mod error;
+mod literal;
+mod mount;
+mod names;
+mod rewrite;
+mod scan;
+mod select;
+mod table;
+pub mod tensor;
+mod udf;
+
+pub use error::describe;
+pub use mount::{register, session};
+pub use select::select_datasets;

@@ -1,0 +1,138 @@
+//! Stores as schemas of a DataFusion catalog.
+
+use crate::columns::View;
+use crate::literal::LiteralLists;
+use crate::rewrite::ResolveArrayCalls;
+use crate::table::{Table, TableKind};
+use crate::udf;
+use async_trait::async_trait;
+use atlas_store::Store;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The catalog that [`session`] mounts stores in.
+const CATALOG: &str = "atlas";
+
+/// Mounts a store as schema `name` of the context's default catalog, with the tables `datasets`, `catalog` and
+/// `arrays`; the first call also installs the functions.
+///
+/// Each query sees the snapshot that `store` is at when the query is planned.
+///
+/// # Errors
+/// Where the context's default catalog does not take schemas.
+pub fn register(context: &SessionContext, name: &str, store: &Store) -> Result<()> {
+    install(context);
+    let catalog = context.state_ref().read().config_options().catalog.default_catalog.clone();
+    let provider = match context.catalog(&catalog) {
+        Some(provider) => provider,
+        None => {
+            let provider: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+            context.register_catalog(catalog, Arc::clone(&provider));
+            provider
+        }
+    };
+    let schema = StoreSchema { name: name.to_string(), store: store.clone(), tables: Mutex::default() };
+    provider.register_schema(name, Arc::new(schema))?;
+    Ok(())
+}
+
+/// A context with these stores mounted in catalog `atlas`; the first is the default schema, so that plain table names
+/// resolve there. `information_schema` is on.
+///
+/// # Errors
+/// A plan error where two stores have one name; those of [`register`].
+pub fn session(stores: &[(String, Store)]) -> Result<SessionContext> {
+    let default = stores.first().map_or("public", |(name, _)| name.as_str());
+    let config = SessionConfig::new().with_information_schema(true).with_default_catalog_and_schema(CATALOG, default);
+    let context = SessionContext::new_with_config(config);
+    for (index, (name, store)) in stores.iter().enumerate() {
+        if stores[..index].iter().any(|(other, _)| other == name) {
+            return Err(DataFusionError::Plan(format!("two stores are named {name}")));
+        }
+        register(&context, name, store)?;
+    }
+    Ok(context)
+}
+
+/// Installs the functions, the rule that resolves them, and literal lists, unless they are there.
+pub(crate) fn install(context: &SessionContext) {
+    let state = context.state_ref();
+    let mut state = state.write();
+    if state.analyzer().rules.iter().any(|rule| rule.name() == ResolveArrayCalls::NAME) {
+        return;
+    }
+    // Planners are asked in order and the stock one takes every list, so ours goes first.
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(LiteralLists)];
+    planners.extend(state.expr_planners().iter().cloned());
+    let mut functions: Vec<_> = state.scalar_functions().values().cloned().collect();
+    functions.extend(udf::all().into_iter().map(Arc::new));
+    let session_id = state.session_id().to_string();
+    *state = SessionStateBuilder::new_from_existing(state.clone())
+        .with_session_id(session_id)
+        .with_expr_planners(planners)
+        .with_scalar_functions(functions)
+        .with_analyzer_rule(Arc::new(ResolveArrayCalls))
+        .build();
+}
+
+/// A store as a schema.
+struct StoreSchema {
+    name: String,
+    store: Store,
+    /// The tables of the last snapshot that a query saw.
+    tables: Mutex<Option<Tables>>,
+}
+
+/// The tables of one snapshot.
+#[derive(Clone)]
+struct Tables {
+    snapshot: u64,
+    tables: [Arc<Table>; 3],
+}
+
+impl fmt::Debug for StoreSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreSchema({} at {})", self.name, self.store.location())
+    }
+}
+
+impl StoreSchema {
+    fn tables(&self) -> Result<Tables> {
+        let snapshot = self.store.snapshot();
+        let mut cached = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some(tables) if tables.snapshot == snapshot.number() => Ok(tables.clone()),
+            _ => {
+                let number = snapshot.number();
+                let view = Arc::new(View::new(snapshot));
+                let [datasets, catalog, arrays] = TableKind::ALL.map(|kind| Table::try_new(&self.name, kind, &view));
+                let tables = [Arc::new(datasets?), Arc::new(catalog?), Arc::new(arrays?)];
+                let tables = Tables { snapshot: number, tables };
+                *cached = Some(tables.clone());
+                Ok(tables)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for StoreSchema {
+    fn table_names(&self) -> Vec<String> {
+        TableKind::ALL.map(|kind| kind.name().to_string()).to_vec()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(position) = TableKind::ALL.iter().position(|kind| kind.name() == name) else { return Ok(None) };
+        let table: Arc<dyn TableProvider> = self.tables()?.tables[position].clone();
+        Ok(Some(table))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        TableKind::ALL.iter().any(|kind| kind.name() == name)
+    }
+}

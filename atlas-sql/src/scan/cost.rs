@@ -1,0 +1,61 @@
+//! What a scan considers, what is left of it, and what it will read: the numbers of EXPLAIN.
+
+use super::exec::AtlasScanExec;
+use super::read::{self, Touched};
+use crate::error::from_store;
+use crate::table::{Table, TableKind};
+use datafusion::error::Result;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The numbers of one scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    rows: (usize, usize),
+    chunks_considered: u64,
+    touched: Touched,
+    /// Whether the rows left and the reads are a bound, since a predicate over cells is still to run.
+    is_bound: bool,
+}
+
+/// Counts; reads the segments' indexes, no chunk.
+pub(crate) fn of(scan: &AtlasScanExec) -> Result<Cost> {
+    let table = scan.table();
+    let columns = scan.columns_touched();
+    let mut touched = Touched::default();
+    for column in &columns {
+        touched += read::plan(&table.view, &table.sources[*column], scan.rows())?;
+    }
+    Ok(Cost {
+        rows: (table.row_count(), scan.rows().len()),
+        chunks_considered: chunks_considered(table, columns.iter().chain(scan.columns_decided()))?,
+        touched,
+        is_bound: scan.cell_predicate().is_some(),
+    })
+}
+
+/// The chunks, in all datasets, of the arrays that these columns are about.
+fn chunks_considered<'a>(table: &Table, columns: impl Iterator<Item = &'a usize>) -> Result<u64> {
+    let families: BTreeSet<usize> = columns.filter_map(|column| table.sources[*column].family()).collect();
+    let mut chunks = 0;
+    for family in families {
+        let rows: Vec<u32> = table.view.family(family)?.entries().map(|(row, _)| row).collect();
+        let name = &table.view.families[family].name;
+        chunks += table.view.snapshot.chunk_totals(name, &rows).map_err(from_store)?.0;
+    }
+    Ok(chunks)
+}
+
+impl Cost {
+    /// One line: `datasets=191→5, chunks=382→0, bytes=0`; `≤` before a bound.
+    pub(crate) fn write(&self, kind: TableKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = if kind == TableKind::Arrays { "arrays" } else { "datasets" };
+        let bound = if self.is_bound { "≤" } else { "" };
+        let Cost { rows: (considered, left), chunks_considered, touched, .. } = self;
+        write!(
+            f,
+            "{unit}={considered}→{bound}{left}, chunks={chunks_considered}→{bound}{}, bytes={bound}{}",
+            touched.chunks, touched.bytes
+        )
+    }
+}

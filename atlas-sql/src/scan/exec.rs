@@ -1,0 +1,208 @@
+//! The physical plan of a scan.
+
+use super::cost::{self, Cost};
+use super::filter::{self, Predicate};
+use super::stream;
+use crate::table::Table;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Rows of catalog columns that are worth a partition of their own.
+const CATALOG_ROWS_PER_PARTITION: usize = 65_536;
+/// Rows of arrays that are worth a partition of their own.
+const ARRAY_ROWS_PER_PARTITION: usize = 16;
+
+/// A scan of a table: the rows that are left after the predicates over the catalog, in partitions.
+#[derive(Debug)]
+pub(crate) struct AtlasScanExec {
+    table: Arc<Table>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    catalog: Option<Predicate>,
+    cells: Option<Predicate>,
+    rows: Arc<[u32]>,
+    /// Rows to give at most, where a predicate over cells is still to choose them.
+    limit: Option<usize>,
+    partitions: Vec<Range<usize>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+    cost: OnceLock<Option<Cost>>,
+}
+
+impl AtlasScanExec {
+    /// Plans a scan: evaluates the predicates over the catalog, and cuts the rows that are left into partitions.
+    pub(crate) fn plan(
+        session: &dyn Session,
+        table: Arc<Table>,
+        projection: Vec<usize>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Self> {
+        let (catalog, cells) = filter::split(session, &table, filters)?;
+        let mut rows: Vec<u32> = match &catalog {
+            Some(predicate) => predicate.rows(&table)?,
+            None => (0u32..).take(table.row_count()).collect(),
+        };
+        if let (Some(limit), None) = (limit, &cells) {
+            rows.truncate(limit);
+        }
+        let schema = Arc::new(TableProvider::schema(table.as_ref()).project(&projection)?);
+        let reads = cells.is_some() || projection.iter().any(|column| !table.sources[*column].is_catalog());
+        let per_partition = if reads { ARRAY_ROWS_PER_PARTITION } else { CATALOG_ROWS_PER_PARTITION };
+        let target = session.config().target_partitions().max(1);
+        // A limit that is reached while reading stops the scan; in several partitions it would stop each.
+        let limit = limit.filter(|_| cells.is_some());
+        let count = if limit.is_some() { 1 } else { rows.len().div_ceil(per_partition).clamp(1, target) };
+        let partitions: Vec<_> =
+            (0..count).map(|part| part * rows.len() / count..(part + 1) * rows.len() / count).collect();
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(count),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(AtlasScanExec {
+            table,
+            projection,
+            schema,
+            catalog,
+            cells,
+            rows: rows.into(),
+            limit,
+            partitions,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            cost: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    pub(crate) fn projection(&self) -> &[usize] {
+        &self.projection
+    }
+
+    /// The rows that are left, in the table's order.
+    pub(crate) fn rows(&self) -> &Arc<[u32]> {
+        &self.rows
+    }
+
+    pub(crate) fn cell_predicate(&self) -> Option<&Predicate> {
+        self.cells.as_ref()
+    }
+
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    pub(crate) fn metrics_set(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    /// The columns that are made while scanning, each once.
+    pub(crate) fn columns_touched(&self) -> Vec<usize> {
+        let mut columns = self.projection.clone();
+        columns.extend(self.cells.iter().flat_map(|predicate| &predicate.columns));
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// The columns that chose the rows.
+    pub(crate) fn columns_decided(&self) -> &[usize] {
+        self.catalog.as_ref().map_or(&[], |predicate| &predicate.columns)
+    }
+}
+
+impl DisplayAs for AtlasScanExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if matches!(format, DisplayFormatType::TreeRender) {
+            "\n"
+        } else {
+            f.write_str("AtlasScanExec: ")?;
+            ", "
+        };
+        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let columns = columns.join(", ");
+        write!(f, "table={}.{}{separator}columns=[{columns}]", self.table.store, self.table.kind.name())?;
+        if let Some(predicate) = &self.catalog {
+            write!(f, "{separator}filter=[{}]", predicate.text)?;
+        }
+        if let Some(predicate) = &self.cells {
+            write!(f, "{separator}cell_filter=[{}] (reads cells: prunes nothing before)", predicate.text)?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, "{separator}limit={limit}")?;
+        }
+        f.write_str(separator)?;
+        match self.cost.get_or_init(|| cost::of(self).ok()) {
+            Some(cost) => cost.write(self.table.kind, f),
+            None => f.write_str("cost=unknown"),
+        }
+    }
+}
+
+impl ExecutionPlan for AtlasScanExec {
+    fn name(&self) -> &str {
+        "AtlasScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() {
+            Ok(self)
+        } else {
+            Err(DataFusionError::Internal("AtlasScanExec has no children".into()))
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let range =
+            self.partitions.get(partition).cloned().ok_or_else(|| {
+                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
+            })?;
+        Ok(stream::open(self, partition, range, context.session_config().batch_size()))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
+        let rows = match partition {
+            Some(partition) => self.partitions.get(partition).map_or(0, ExactSizeIterator::len),
+            None => self.rows.len(),
+        };
+        let num_rows = if self.cells.is_some() { Precision::Inexact(rows) } else { Precision::Exact(rows) };
+        Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(&self.schema) }))
+    }
+}

@@ -1,0 +1,98 @@
+//! Predicates: those over catalog columns choose the rows before anything is read, the others run while reading.
+
+use crate::table::Table;
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::Schema;
+use datafusion::catalog::Session;
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::PhysicalExpr;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A predicate over some of a table's columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Predicate {
+    /// The columns it needs, as positions in the table; its own schema has them in this order.
+    pub(crate) columns: Vec<usize>,
+    expr: Arc<dyn PhysicalExpr>,
+    schema: Arc<Schema>,
+    /// As EXPLAIN shows it.
+    pub(crate) text: String,
+}
+
+/// Whether a scan can evaluate this: anything without a subquery, and with the same value each time.
+pub(crate) fn can_evaluate(filter: &Expr) -> Result<bool> {
+    let subquery = filter.exists(|expr| {
+        Ok(matches!(
+            expr,
+            Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::SetComparison(_)
+                | Expr::ScalarSubquery(_)
+                | Expr::OuterReferenceColumn(..)
+        ))
+    })?;
+    Ok(!subquery && !filter.is_volatile())
+}
+
+/// The predicates over the catalog and those over cells, each as one.
+pub(crate) fn split(
+    session: &dyn Session,
+    table: &Table,
+    filters: &[Expr],
+) -> Result<(Option<Predicate>, Option<Predicate>)> {
+    let (mut catalog, mut cells) = (Vec::new(), Vec::new());
+    for filter in filters {
+        let columns = columns_of(table, filter)?;
+        let all_in_catalog = columns.iter().all(|column| table.sources[*column].is_catalog());
+        if all_in_catalog { &mut catalog } else { &mut cells }.push(filter.clone());
+    }
+    Ok((Predicate::new(session, table, catalog)?, Predicate::new(session, table, cells)?))
+}
+
+/// The table's columns that an expression mentions.
+fn columns_of(table: &Table, expr: &Expr) -> Result<BTreeSet<usize>> {
+    let schema = datafusion::catalog::TableProvider::schema(table);
+    let mut columns = BTreeSet::new();
+    expr.apply(|expr| {
+        if let Expr::Column(column) = expr {
+            columns.insert(schema.index_of(&column.name)?);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(columns)
+}
+
+impl Predicate {
+    fn new(session: &dyn Session, table: &Table, filters: Vec<Expr>) -> Result<Option<Predicate>> {
+        let text = filters.iter().map(Expr::to_string).collect::<Vec<_>>().join(" AND ");
+        let Some(filter) = conjunction(filters) else { return Ok(None) };
+        let columns: Vec<usize> = columns_of(table, &filter)?.into_iter().collect();
+        let schema = Arc::new(datafusion::catalog::TableProvider::schema(table).project(&columns)?);
+        let expr = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
+        Ok(Some(Predicate { columns, expr, schema, text }))
+    }
+
+    /// Which rows satisfy the predicate, given its columns.
+    pub(crate) fn evaluate(&self, columns: Vec<arrow::array::ArrayRef>, rows: usize) -> Result<BooleanArray> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+        let satisfied = self.expr.evaluate(&batch)?.into_array(rows)?;
+        let satisfied = satisfied.as_boolean_opt().ok_or_else(|| {
+            DataFusionError::Plan(format!("the predicate {} is {}, not a boolean", self.text, satisfied.data_type()))
+        })?;
+        Ok(satisfied.clone())
+    }
+
+    /// The rows of the table that satisfy a predicate over the catalog.
+    pub(crate) fn rows(&self, table: &Table) -> Result<Vec<u32>> {
+        let columns =
+            self.columns.iter().map(|column| table.view.column(&table.sources[*column])).collect::<Result<Vec<_>>>()?;
+        let satisfied = self.evaluate(columns, table.row_count())?;
+        Ok((0u32..).zip(&satisfied).filter_map(|(row, satisfied)| (satisfied == Some(true)).then_some(row)).collect())
+    }
+}

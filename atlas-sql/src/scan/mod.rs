@@ -1,0 +1,10 @@
+//! The scan of a table: rows are chosen on the catalog while planning ([`filter`]), then read in batches ([`stream`]).
+
+mod cost;
+mod exec;
+mod filter;
+mod read;
+mod stream;
+
+pub(crate) use exec::AtlasScanExec;
+pub(crate) use filter::can_evaluate;

@@ -1,0 +1,190 @@
+//! Reading the values of one column for some rows; and what that costs, without doing it.
+
+use crate::call::cell;
+use crate::columns::{EntryField, Source, View};
+use crate::error::from_store;
+use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable};
+use arrow::array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
+use atlas_store::{ArrayData, Region, Scalar};
+use datafusion::error::Result;
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+/// What reads touch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    pub(crate) chunks: u64,
+    /// Stored bytes.
+    pub(crate) bytes: u64,
+}
+
+impl AddAssign for Touched {
+    fn add_assign(&mut self, other: Self) {
+        self.chunks += other.chunks;
+        self.bytes += other.bytes;
+    }
+}
+
+/// The rows of `rows` that have the array, as dataset rows and as positions in `rows`.
+fn present(view: &View, family: usize, rows: &[u32]) -> Result<(Vec<u32>, Vec<usize>)> {
+    let family = view.family(family)?;
+    let (mut datasets, mut positions) = (Vec::new(), Vec::new());
+    for (position, row) in rows.iter().enumerate() {
+        if family.entry(*row).is_some() {
+            datasets.push(*row);
+            positions.push(position);
+        }
+    }
+    Ok((datasets, positions))
+}
+
+/// The region of a source that is one region for every dataset; `None` is all of an array.
+fn region(source: &Source) -> Result<Option<Region>> {
+    match source {
+        Source::Slice(_, region) => Ok(Some(region.clone())),
+        Source::Element(_, index) => Ok(Some(cell(index)?)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether values of this source are read one by one, since their shapes differ.
+fn is_ragged(view: &View, source: &Source) -> bool {
+    matches!(source, Source::Array(family)
+        if matches!(view.families[*family].tensor.form, Form::List | Form::Variable(_)))
+}
+
+/// What reading a column for these rows would touch.
+pub(crate) fn plan(view: &View, source: &Source, rows: &[u32]) -> Result<Touched> {
+    let (Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _)) = source else {
+        return Ok(Touched::default());
+    };
+    let (datasets, _) = present(view, *family, rows)?;
+    let name = &view.families[*family].name;
+    if datasets.is_empty() {
+        return Ok(Touched::default());
+    }
+    if is_ragged(view, source) {
+        let (chunks, bytes) = view.snapshot.chunk_totals(name, &datasets).map_err(from_store)?;
+        return Ok(Touched { chunks, bytes });
+    }
+    let plan = view.snapshot.plan_read(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
+    Ok(Touched { chunks: plan.chunks(), bytes: plan.bytes() })
+}
+
+/// Bytes in memory of one row of a column.
+pub(crate) fn row_bytes(view: &View, source: &Source, row: u32) -> Result<u64> {
+    let (cells, family) = match source {
+        Source::Array(family) => {
+            let Some(entry) = view.family(*family)?.entry(row) else { return Ok(0) };
+            (view.snapshot.schema(entry).cell_count(), *family)
+        }
+        Source::Slice(family, region) => (region.shape().iter().product(), *family),
+        Source::Element(family, _) => (1, *family),
+        _ => return Ok(0),
+    };
+    // Text has no fixed size: two words a cell are its offset and a short text.
+    Ok(cells.saturating_mul(view.families[family].dtype.cell_bytes().unwrap_or(16) as u64))
+}
+
+/// The values of a column for these rows.
+pub(crate) fn read(view: &View, source: &Source, rows: &[u32]) -> Result<(ArrayRef, Touched)> {
+    let family = match source {
+        Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _) => *family,
+        Source::Entry(field) => return Ok((read_entries(view, *field, rows)?, Touched::default())),
+        _ => return Ok((view.column_at(source, rows)?, Touched::default())),
+    };
+    let tensor = match source {
+        Source::Slice(_, region) => view.families[family].tensor.sliced(region.shape()),
+        Source::Element(..) => view.families[family].tensor.sliced(&[]),
+        _ => view.families[family].tensor.clone(),
+    };
+    let (datasets, positions) = present(view, family, rows)?;
+    if datasets.is_empty() {
+        let data_type = tensor.field("")?.data_type().clone();
+        return Ok((arrow::array::new_null_array(&data_type, rows.len()), Touched::default()));
+    }
+    if is_ragged(view, source) {
+        return read_ragged(view, family, &tensor, rows);
+    }
+    let name = &view.families[family].name;
+    let plan = view.snapshot.plan_read(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
+    let touched = Touched { chunks: plan.chunks(), bytes: plan.bytes() };
+    let data = view.snapshot.execute(&plan).map_err(from_store)?;
+    let values = stacked(view, family, &tensor, &datasets, data)?;
+    Ok((spread(values, &positions, rows.len())?, touched))
+}
+
+/// The column of an array that stacks the values of these datasets.
+fn stacked(view: &View, family: usize, tensor: &Tensor, datasets: &[u32], data: ArrayData) -> Result<ArrayRef> {
+    let nulls = if tensor.is_tensor() { None } else { null_cells(&data, &fills(view, family, datasets)?) };
+    let values = cells_array(data.dtype(), data.into_cells(), nulls)?;
+    match &tensor.form {
+        Form::Fixed(shape) => fixed_size_list(values, shape, datasets.len(), None),
+        _ => Ok(values),
+    }
+}
+
+/// The fill value of the array in each of these datasets, which all have it.
+fn fills<'a>(view: &'a View, family: usize, datasets: &[u32]) -> Result<Vec<Option<&'a Scalar>>> {
+    let family = view.family(family)?;
+    Ok(datasets
+        .iter()
+        .map(|row| family.entry(*row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref()))
+        .collect())
+}
+
+/// Puts values at their positions; the other positions are NULL.
+fn spread(values: ArrayRef, positions: &[usize], rows: usize) -> Result<ArrayRef> {
+    if values.len() == rows {
+        return Ok(values);
+    }
+    let mut indices: Vec<Option<u32>> = vec![None; rows];
+    for (index, position) in (0u32..).zip(positions) {
+        indices[*position] = Some(index);
+    }
+    Ok(arrow::compute::take(&values, &UInt32Array::from(indices), None)?)
+}
+
+/// Arrays that each have their own shape.
+fn read_ragged(view: &View, family: usize, tensor: &Tensor, rows: &[u32]) -> Result<(ArrayRef, Touched)> {
+    let name = &view.families[family].name;
+    let (datasets, _) = present(view, family, rows)?;
+    let (chunks, bytes) = view.snapshot.chunk_totals(name, &datasets).map_err(from_store)?;
+    let arrays = view.snapshot.read_across(name, rows, None).map_err(from_store)?;
+    let mut shapes = Vec::with_capacity(rows.len());
+    let mut parts: Vec<ArrayRef> = Vec::with_capacity(rows.len());
+    for (row, data) in rows.iter().zip(arrays) {
+        shapes.push(data.as_ref().map(|data| data.shape().to_vec()));
+        if let Some(data) = data {
+            let nulls = if tensor.is_tensor() { None } else { null_cells(&data, &fills(view, family, &[*row])?) };
+            parts.push(cells_array(data.dtype(), data.into_cells(), nulls)?);
+        }
+    }
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    let values = if parts.is_empty() { new_empty_array(&tensor.cell) } else { arrow::compute::concat(&parts)? };
+    Ok((variable(tensor, values, &shapes)?, Touched { chunks, bytes }))
+}
+
+/// The columns of the `arrays` table that are in segments and not in the catalog.
+fn read_entries(view: &View, field: EntryField, rows: &[u32]) -> Result<ArrayRef> {
+    let entries = rows.iter().map(|row| view.entries()[*row as usize]);
+    let name = |family: u32| view.families[family as usize].name.as_str();
+    Ok(match field {
+        EntryField::Codec => {
+            let codecs: Vec<String> = entries
+                .map(|(row, family)| view.snapshot.array_codec(row, name(family)).map_err(from_store))
+                .collect::<Result<_>>()?;
+            Arc::new(StringArray::from(codecs))
+        }
+        EntryField::StoredBytes => {
+            let bytes: Vec<i64> = entries
+                .map(|(row, family)| {
+                    let (_, bytes) = view.snapshot.chunk_totals(name(family), &[row]).map_err(from_store)?;
+                    Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
+                })
+                .collect::<Result<_>>()?;
+            Arc::new(Int64Array::from(bytes))
+        }
+        field => view.column_at(&Source::Entry(field), rows)?,
+    })
+}

@@ -1,0 +1,165 @@
+//! The batches of one partition.
+
+use super::exec::AtlasScanExec;
+use super::filter::Predicate;
+use super::read::{self, Touched};
+use crate::table::Table;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder};
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The bytes of arrays that a batch holds, unless one row is larger.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// Makes the batches of one partition.
+struct Batches {
+    table: Arc<Table>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    predicate: Option<Predicate>,
+    rows: Arc<[u32]>,
+    /// The rows that are still to come.
+    left: Range<usize>,
+    limit: usize,
+    batch_rows: usize,
+    output: BaselineMetrics,
+    chunks_read: Count,
+    bytes_read: Count,
+}
+
+/// Opens the stream of a partition. Reads run on a blocking thread, at most two batches ahead; dropping the stream
+/// ends them after the batch in hand.
+pub(crate) fn open(
+    scan: &AtlasScanExec,
+    partition: usize,
+    rows: Range<usize>,
+    batch_rows: usize,
+) -> SendableRecordBatchStream {
+    let metrics = scan.metrics_set();
+    let mut batches = Batches {
+        table: Arc::clone(scan.table()),
+        projection: scan.projection().to_vec(),
+        schema: datafusion::physical_plan::ExecutionPlan::schema(scan),
+        predicate: scan.cell_predicate().cloned(),
+        rows: Arc::clone(scan.rows()),
+        left: rows,
+        limit: scan.limit().unwrap_or(usize::MAX),
+        batch_rows: batch_rows.max(1),
+        output: BaselineMetrics::new(metrics, partition),
+        chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
+        bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
+    };
+    let schema = Arc::clone(&batches.schema);
+    let reads = scan.columns_touched().iter().any(|column| !scan.table().sources[*column].is_catalog());
+    if !reads {
+        return Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches)));
+    }
+    let mut builder = RecordBatchReceiverStreamBuilder::new(schema, 1);
+    let sender = builder.tx();
+    builder.spawn_blocking(move || {
+        for batch in &mut batches {
+            let failed = batch.is_err();
+            // Nobody listens any more: the query is over.
+            if sender.blocking_send(batch).is_err() || failed {
+                break;
+            }
+        }
+        Ok(())
+    });
+    builder.build()
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.left.is_empty() && self.limit > 0 {
+            let rows = match self.next_rows() {
+                Ok(rows) => rows,
+                Err(error) => return Some(Err(error)),
+            };
+            match self.batch(rows) {
+                Ok(batch) if batch.num_rows() == 0 => {}
+                Ok(batch) => {
+                    self.limit -= batch.num_rows();
+                    self.output.record_output(batch.num_rows());
+                    return Some(Ok(batch));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.output.done();
+        None
+    }
+}
+
+impl Batches {
+    /// Takes the rows of the next batch.
+    fn next_rows(&mut self) -> Result<Range<usize>> {
+        let start = self.left.start;
+        let most = self.left.end.min(start + self.batch_rows);
+        let columns = self.predicate.iter().flat_map(|predicate| &predicate.columns).chain(&self.projection);
+        let sources: Vec<_> =
+            columns.map(|column| &self.table.sources[*column]).filter(|source| !source.is_catalog()).collect();
+        let mut end = most;
+        if !sources.is_empty() {
+            let mut bytes = 0u64;
+            end = start;
+            while end < most {
+                for source in &sources {
+                    bytes = bytes.saturating_add(read::row_bytes(&self.table.view, source, self.rows[end])?);
+                }
+                if bytes > BATCH_BYTES && end > start {
+                    break;
+                }
+                end += 1;
+            }
+        }
+        self.left.start = end;
+        Ok(start..end)
+    }
+
+    fn batch(&self, rows: Range<usize>) -> Result<RecordBatch> {
+        let rows = &self.rows[rows];
+        let Some(predicate) = &self.predicate else {
+            let columns = self.projection.iter().map(|column| self.column(*column, rows)).collect::<Result<_>>()?;
+            return self.record_batch(columns, rows.len());
+        };
+        let decisive = predicate.columns.iter().map(|column| self.column(*column, rows)).collect::<Result<Vec<_>>>()?;
+        let satisfied = predicate.evaluate(decisive.clone(), rows.len())?;
+        let kept: Vec<usize> = (0..rows.len())
+            .zip(&satisfied)
+            .filter_map(|(index, satisfied)| (satisfied == Some(true)).then_some(index))
+            .take(self.limit)
+            .collect();
+        let kept_rows: Vec<u32> = kept.iter().map(|index| rows[*index]).collect();
+        let indices = UInt32Array::from_iter_values(kept.iter().filter_map(|index| u32::try_from(*index).ok()));
+        let columns = self
+            .projection
+            .iter()
+            .map(|column| match predicate.columns.iter().position(|own| own == column) {
+                // It was read for the predicate already.
+                Some(position) => Ok(arrow::compute::take(&decisive[position], &indices, None)?),
+                None => self.column(*column, &kept_rows),
+            })
+            .collect::<Result<_>>()?;
+        self.record_batch(columns, kept.len())
+    }
+
+    fn column(&self, column: usize, rows: &[u32]) -> Result<ArrayRef> {
+        let (values, Touched { chunks, bytes }) = read::read(&self.table.view, &self.table.sources[column], rows)?;
+        self.chunks_read.add(usize::try_from(chunks).unwrap_or(usize::MAX));
+        self.bytes_read.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        Ok(values)
+    }
+
+    fn record_batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}

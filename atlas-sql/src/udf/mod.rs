@@ -1,0 +1,58 @@
+//! The SQL functions over array columns.
+//!
+//! | function | gives | reads |
+//! |---|---|---|
+//! | `slice(array, start, shape)` | the region as a tensor | the chunks it touches |
+//! | `element(array, i, j, …)` | one cell; NULL where the cell equals the fill value | one chunk |
+//! | `stat_min`, `stat_max`, `stat_mean`, `stat_sum`, `stat_null_count`, `stat_row_count` `(array)` | the stored statistic | nothing |
+//! | `shape(array)`, `dims(array)`, `dtype(array)` | the declaration | nothing |
+//!
+//! Indices start at 0. A dataset that lacks the array gives NULL. Over a table's array column the call becomes a
+//! column of the scan (see [`crate::rewrite`]); over any other tensor `slice`, `element`, `shape`, `dims` and `dtype`
+//! compute on the value, with the same results, and `stat_*` is a planning error.
+
+mod arguments;
+mod declaration;
+mod element;
+mod slice;
+mod statistic;
+mod value;
+
+use crate::columns::Statistic;
+use datafusion::logical_expr::ScalarUDF;
+use std::any::Any;
+
+pub(crate) use arguments::{extents, index};
+
+/// A function over an array column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    Slice,
+    Element,
+    Statistic(Statistic),
+    Shape,
+    Dims,
+    Dtype,
+}
+
+/// Every function.
+pub(crate) fn all() -> Vec<ScalarUDF> {
+    let mut functions = vec![ScalarUDF::from(slice::Slice::new()), ScalarUDF::from(element::ElementFunction::new())];
+    functions.extend(Statistic::ALL.map(|statistic| ScalarUDF::from(statistic::StatisticFunction::new(statistic))));
+    functions.extend(declaration::ALL.map(|declared| ScalarUDF::from(declaration::Declaration::new(declared))));
+    functions
+}
+
+/// Which of the functions this is, if it is one.
+pub(crate) fn identify(function: &ScalarUDF) -> Option<Function> {
+    let function: &dyn Any = function.inner().as_ref();
+    if function.is::<slice::Slice>() {
+        Some(Function::Slice)
+    } else if function.is::<element::ElementFunction>() {
+        Some(Function::Element)
+    } else if let Some(statistic) = function.downcast_ref::<statistic::StatisticFunction>() {
+        Some(Function::Statistic(statistic.statistic()))
+    } else {
+        function.downcast_ref::<declaration::Declaration>().map(declaration::Declaration::function)
+    }
+}

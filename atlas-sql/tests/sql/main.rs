@@ -1,0 +1,10 @@
+//! SQL over small stores, against what the store itself says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod declarations;
+mod errors;
+mod fleet;
+mod functions;
+mod names;
+mod pushdown;
+mod tensors;
