@@ -70,7 +70,7 @@ fn a_store_of_atlas_python() {
     let home = home();
     let location = at(&home, "reference");
     std::fs::create_dir(&location).unwrap();
-    let catalog = r#"{"datasets": ["jan_2024"], "arrays": {"temperature": {"dtype": "float32"}}, "codec": "zstd"}"#;
+    let catalog = r#"{"version": 1, "codec": "zstd", "datasets": {"jan_2024": {}}}"#;
     std::fs::write(format!("{location}/atlas.json"), catalog).unwrap();
     for arguments in readers(&location) {
         atlas(&arguments).fails(1, &["atlas-python"]);
@@ -102,7 +102,7 @@ fn unknown_names() {
     atlas(&["read", &store, "zzz"]).fails(1, &["no such array", "zzz"]);
     atlas(&["read", &store, "t", "--datasets", "a,zzz"]).fails(1, &["no such dataset", "zzz"]);
     atlas(&["read", &store, "t", "--where", "zzz = 1"]).fails(1, &["zzz"]);
-    atlas(&["query", &store, "SELECT zzz FROM datasets"]).fails(1, &["zzz"]);
+    atlas(&["query", &store, "SELECT zzz FROM datasets"]).fails(1, &["no such column: zzz", "ship"]);
     atlas(&["query", &store, "SELECT * FROM zzz"]).fails(1, &["zzz"]);
     atlas(&["query", &store, "SELECT zzz(t) FROM datasets"]).fails(1, &["zzz"]);
 }

@@ -30,7 +30,7 @@ struct Inner {
 pub struct FamilyTotals {
     /// Chunks that were written.
     pub chunks: u64,
-    /// Bytes that they take in segments (of pages that they share with others, their part).
+    /// Bytes of the pages that hold them, each page once.
     pub stored_bytes: u64,
     /// Bytes of all cells of the family before encoding; strings and binary count as stored.
     pub raw_bytes: u64,
@@ -225,7 +225,21 @@ impl Snapshot {
     /// As [`Self::chunk_totals`].
     pub fn family_totals(&self, array: &str) -> Result<FamilyTotals> {
         let family = self.family(array)?;
-        let (chunks, stored_bytes) = self.chunk_totals(array, family.rows())?;
+        let mut chunks = 0;
+        let mut pages = BTreeSet::new();
+        let mut stored_bytes = 0;
+        for (_, entry) in family.entries() {
+            self.for_each_chunk(array, entry, |segment, place| {
+                chunks += 1;
+                let index = segment.index()?;
+                for page in index.pages_of(&index.chunk_place(place).cells) {
+                    if pages.insert((segment.reference.crc32c, page)) {
+                        stored_bytes += u64::from(index.page_stored[page]);
+                    }
+                }
+                Ok(())
+            })?;
+        }
         let cells: u64 = family.entries().map(|(_, entry)| self.schema(entry).cell_count()).sum();
         let raw_bytes = family.dtype().cell_bytes().map_or(stored_bytes, |width| cells.saturating_mul(width as u64));
         Ok(FamilyTotals { chunks, stored_bytes, raw_bytes })

@@ -16,6 +16,18 @@ def stacked(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().to_numpy_ndarray()
 
 
+def identical(one: pa.Table, other: pa.Table) -> bool:
+    """Whether schema and every byte are equal; `Table.equals` finds a NaN unequal to itself."""
+    return as_bytes(one) == as_bytes(other)
+
+
+def as_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue().to_pybytes()
+
+
 def rows(column: pa.ChunkedArray) -> list[np.ndarray]:
     found = []
     for chunk in column.chunks:

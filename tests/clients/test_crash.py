@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from arrow_cells import identical
 from atlas_process import read_arrow
 from fleet import write_cast, write_fleet
 
@@ -55,14 +56,14 @@ def test_kill_during_an_import_leaves_the_old_snapshot_or_the_new_one(atlas, man
         store = Path(shutil.copytree(old_store, tmp_path / f"killed-{number}"))
         finished = killed_import(atlas, store, many_files, moment)
         found = atlas.arrow(store, everything)
-        outcome = "old" if found.equals(old) else "new" if found.equals(new) else "neither"
+        outcome = "old" if identical(found, old) else "new" if identical(found, new) else "neither"
         outcomes.append((outcome, finished))
         assert outcome != "neither", f"kill {number}: {found.num_rows} datasets"
         if finished:
             assert outcome == "new"
         if outcome == "old" and number % 4 == 0:
             atlas("import", store, many_files)
-            assert atlas.arrow(store, everything).equals(new), f"import after kill {number}"
+            assert identical(atlas.arrow(store, everything), new), f"import after kill {number}"
         shutil.rmtree(store)
     assert outcomes.count(("old", False)) >= KILLS // 3, f"too few kills hit the import: {outcomes}"
 
@@ -230,4 +231,4 @@ def outcome(atlas, store: Path, truth) -> tuple[str | None, bool]:
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").splitlines()
         return (None if len(lines) == 1 else f"not one line: {lines}"), True
-    return (None if read_arrow(done.stdout).equals(truth) else "other data"), False
+    return (None if identical(read_arrow(done.stdout), truth) else "other data"), False

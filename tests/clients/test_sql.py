@@ -24,17 +24,20 @@ WARMEST = 'SELECT dataset, stat_max("TEMP") AS t FROM datasets WHERE stat_max("T
 
 
 def test_warmest_casts_are_the_same_in_process_through_adbc_and_in_the_files(atlas, argo, argo_store, real_server):
-    through_adbc = real_server.sql(WARMEST).to_pylist()
+    through_adbc = warmest(real_server.sql(WARMEST).to_pylist())
     assert len(through_adbc) == 5
-    assert json.loads(atlas("query", argo_store, WARMEST, "--format", "json")) == through_adbc
-    rows = list(csv.DictReader(io.StringIO(atlas("query", argo_store, WARMEST, "--format", "csv"))))
-    assert [(row["dataset"], np.float32(row["t"])) for row in rows] == [
-        (row["dataset"], np.float32(row["t"])) for row in through_adbc
-    ]
+    assert warmest(json.loads(atlas("query", argo_store, WARMEST, "--format", "json"))) == through_adbc
+    as_csv = io.StringIO(atlas("query", argo_store, WARMEST, "--format", "csv"))
+    assert warmest(csv.DictReader(as_csv)) == through_adbc
     highest = {dataset: values.valid.max() for dataset, values in argo.variables["TEMP"].items() if values.valid.size}
     best = sorted((t for t in highest.values() if t > 28), reverse=True)[:5]
-    assert [np.float32(row["t"]) for row in through_adbc] == best
-    assert all(highest[row["dataset"]] == np.float32(row["t"]) for row in through_adbc)
+    assert [t for _, t in through_adbc] == best
+    assert all(highest[dataset] == t for dataset, t in through_adbc)
+
+
+def warmest(rows) -> list[tuple[str, np.float32]]:
+    """The answer's rows; text formats write a float32 with the digits that identify it."""
+    return [(row["dataset"], np.float32(row["t"])) for row in rows]
 
 
 def test_explain_of_it_reads_no_chunk(atlas, argo_store, real_server):
@@ -345,23 +348,19 @@ def test_pandas_reads_sql_through_adbc(fleet_server):
         frame = pandas.read_sql(
             "SELECT dataset, month, stat_max(temperature) AS t FROM datasets ORDER BY 1", connection
         )
-        with_parameters = pandas.read_sql(
-            "SELECT dataset FROM datasets WHERE month = ? ORDER BY 1", connection, params=(3,)
-        )
     assert list(frame.columns) == ["dataset", "month", "t"] and len(frame) == CASTS
     np.testing.assert_array_equal(frame["t"], 10 + np.arange(CASTS) / 2)
-    assert list(with_parameters["dataset"]) == [cast_name(2), cast_name(14)]
 
 
 # Errors
 
 INVALID = adbc_driver_manager.AdbcStatusCode.INVALID_ARGUMENT
 NOT_FOUND = adbc_driver_manager.AdbcStatusCode.NOT_FOUND
-NOT_IMPLEMENTED = adbc_driver_manager.AdbcStatusCode.NOT_IMPLEMENTED
+DENIED = adbc_driver_manager.AdbcStatusCode.UNAUTHORIZED
+"""gRPC's PERMISSION_DENIED."""
 
 BAD_SQL = [
     ("SELEC 1", {INVALID}, "SELEC"),
-    ("", {INVALID}, "."),
     ("SELECT", {INVALID}, "."),
     ("SELECT nothing FROM datasets", {INVALID, NOT_FOUND}, "nothing"),
     ("SELECT * FROM nothing", {INVALID, NOT_FOUND}, "nothing"),
@@ -377,17 +376,17 @@ BAD_SQL = [
     ("SELECT stat_max(station) FROM datasets", {INVALID}, "station"),
     ("SELECT stat_max(dataset) FROM datasets", {INVALID}, "dataset"),
     ("SELECT month / 'x' FROM datasets", {INVALID}, "."),
-    ("DROP TABLE datasets", {INVALID, NOT_IMPLEMENTED}, "."),
-    ("CREATE TABLE x AS VALUES (1)", {INVALID, NOT_IMPLEMENTED}, "."),
-    ("INSERT INTO datasets VALUES ('x')", {INVALID, NOT_IMPLEMENTED}, "."),
-    ("COPY (VALUES (1)) TO '/tmp/atlas-must-not-exist.csv'", {INVALID, NOT_IMPLEMENTED}, "."),
+    ("DROP TABLE datasets", {DENIED}, "."),
+    ("CREATE TABLE x AS VALUES (1)", {DENIED}, "."),
+    ("INSERT INTO datasets VALUES ('x')", {DENIED}, "."),
+    ("COPY (VALUES (1)) TO '/tmp/atlas-must-not-exist.csv'", {DENIED}, "."),
     (
         "CREATE EXTERNAL TABLE passwd STORED AS CSV LOCATION '/etc/passwd'",
-        {INVALID, NOT_IMPLEMENTED},
+        {DENIED},
         ".",
     ),
     ("SELECT * FROM '/etc/passwd'", {INVALID, NOT_FOUND}, "."),
-    ("SET datafusion.execution.batch_size = 1", {INVALID, NOT_IMPLEMENTED}, "."),
+    ("SET datafusion.execution.batch_size = 1", {DENIED}, "."),
 ]
 
 

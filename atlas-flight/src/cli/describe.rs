@@ -7,8 +7,9 @@ use atlas_store::{Attribute, Scalar, Statistics};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-/// Texts longer than this are cut in listings for people.
+/// Texts longer than this are cut in listings for people: attributes, and values in columns beside others.
 const LONGEST_TEXT: usize = 60;
+const LONGEST_VALUE: usize = 24;
 
 /// A size, such as `3.10 MiB`.
 pub(crate) fn bytes(bytes: u64) -> String {
@@ -44,9 +45,13 @@ pub(crate) fn tuple(shape: &[u64]) -> String {
 
 /// A text on one line and not too long.
 pub(crate) fn short(text: &str) -> String {
+    cut(text, LONGEST_TEXT)
+}
+
+fn cut(text: &str, longest: usize) -> String {
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let plain = plain.trim_end();
-    match plain.char_indices().nth(LONGEST_TEXT) {
+    match plain.char_indices().nth(longest) {
         Some((at, _)) => format!("{}…", &plain[..at]),
         None => plain.to_owned(),
     }
@@ -56,7 +61,7 @@ pub(crate) fn short(text: &str) -> String {
 pub(crate) fn scalar(value: &Scalar) -> String {
     match value {
         Scalar::Float64(value) => float(*value),
-        Scalar::String(_) | Scalar::Binary(_) => short(&value.to_string()),
+        Scalar::String(_) | Scalar::Binary(_) => cut(&value.to_string(), LONGEST_VALUE),
         value => value.to_string(),
     }
 }

@@ -9,9 +9,10 @@ use tempfile::NamedTempFile;
 /// Bytes gathered before they are handed to the system.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The place that a command's answer goes to.
+/// The place that a command's answer goes to. Its errors name it.
 pub(crate) struct Output {
     place: Place,
+    name: String,
 }
 
 enum Place {
@@ -28,7 +29,8 @@ enum Place {
 impl Output {
     /// Standard output.
     pub(crate) fn stdout() -> Self {
-        Output { place: Place::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout())) }
+        let place = Place::Stdout(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()));
+        Output { place, name: "standard output".to_owned() }
     }
 
     /// The file at `path`, replaced when [`Output::finish`] is called.
@@ -53,7 +55,7 @@ impl Output {
                 Place::Replaced { file: BufWriter::with_capacity(BUFFER_BYTES, file), path: path.into() }
             }
         };
-        Ok(Output { place })
+        Ok(Output { place, name: path.display().to_string() })
     }
 
     /// Standard output, or the file if there is a path.
@@ -72,14 +74,11 @@ impl Output {
     }
 
     /// Hands everything over; a file appears under its name now.
-    pub(crate) fn finish(self) -> Result<(), Failure> {
-        match self.place {
-            Place::Stdout(mut out) => out.flush()?,
-            Place::Device(mut out) => out.flush()?,
-            Place::Replaced { file, path } => {
-                let file = file.into_inner().map_err(|error| Failure::file(&path, error.error()))?;
-                file.persist(&path).map_err(|error| Failure::file(&path, &error.error))?;
-            }
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        self.flush()?;
+        if let Place::Replaced { file, path } = self.place {
+            let file = file.into_inner().map_err(|error| Failure::file(&path, error.error()))?;
+            file.persist(&path).map_err(|error| Failure::file(&path, &error.error))?;
         }
         Ok(())
     }
@@ -99,20 +98,27 @@ fn readable_by_others<'a, 'b>(
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.place {
+        let written = match &mut self.place {
             Place::Stdout(out) => out.write(bytes),
             Place::Replaced { file, .. } => file.write(bytes),
             Place::Device(out) => out.write(bytes),
-        }
+        };
+        written.map_err(|error| named(&self.name, &error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.place {
+        let flushed = match &mut self.place {
             Place::Stdout(out) => out.flush(),
             Place::Replaced { file, .. } => file.flush(),
             Place::Device(out) => out.flush(),
-        }
+        };
+        flushed.map_err(|error| named(&self.name, &error))
     }
+}
+
+/// The same kind of error, which says where it happened.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 #[cfg(test)]

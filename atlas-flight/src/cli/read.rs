@@ -181,10 +181,9 @@ fn write_npy(pieces: &Pieces<'_>, path: &Path) -> Result<(), Failure> {
         })?;
     }
     let descr = npy::Descr::of(pieces.array, pieces.dtype, longest_text)?;
-    let failure = |error: std::io::Error| Failure::file(path, &error);
     let mut file = Output::file(path)?;
-    npy::write_header(&mut file, &descr, &pieces.shape).map_err(failure)?;
-    pieces.for_each(|data, _| npy::write_cells(&mut file, data, longest_text).map_err(failure))?;
+    npy::write_header(&mut file, &descr, &pieces.shape)?;
+    pieces.for_each(|data, _| Ok(npy::write_cells(&mut file, data, longest_text)?))?;
     file.finish()?;
     let mut out = Output::stdout();
     let shape = describe::tuple(&pieces.shape);

@@ -68,7 +68,7 @@ pub(super) fn elapsed(time: Duration) -> String {
 
 /// Four lines that ask the same server from Python.
 pub(super) fn python(store: &str, address: SocketAddr) -> [String; 4] {
-    let sql = "SELECT month, count(*) AS casts FROM datasets GROUP BY month";
+    let sql = "SELECT * FROM catalog";
     [
         "import adbc_driver_flightsql.dbapi as adbc, pyarrow.flight as flight".to_owned(),
         format!("print(adbc.connect(\"grpc://{address}\", autocommit=True).execute(\"{sql}\").fetch_arrow_table())"),
@@ -101,11 +101,13 @@ fn write_sql(sql: &str, out: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The line of a plan that says what a scan considers and reads.
+/// What a plan says that its scan considers and reads.
 fn scan_line(plan: &[RecordBatch]) -> Option<String> {
     let texts = plan.iter().filter_map(|batch| batch.column_by_name("plan")?.as_string_opt::<i32>());
     let lines: Vec<&str> = texts.flat_map(|texts| texts.iter().flatten()).flat_map(str::lines).collect();
-    lines.iter().rev().map(|line| line.trim()).find(|line| line.contains("chunks")).map(str::to_owned)
+    let scan = lines.iter().find(|line| line.contains("Scan") && line.contains("datasets="))?;
+    let numbers = scan.find("datasets=").map_or(*scan, |at| &scan[at..]);
+    Some(numbers.trim().to_owned())
 }
 
 /// The shape and mean of the stacked array, and how much came over the wire.
@@ -127,8 +129,7 @@ fn summary(batches: &[RecordBatch]) -> String {
     let [depths, hours] = SHAPE;
     let mean = sum / f64::from(values.max(1));
     format!(
-        "temperature float32 ({casts}, {depths}, {hours}): {} in {} batches; mean of the upper 45 m {mean:.2} °C",
+        "temperature float32 ({casts}, {depths}, {hours}), {}: {mean:.2} °C in the mean of the upper 45 m",
         indicatif::HumanBytes(bytes as u64),
-        batches.len()
     )
 }

@@ -15,33 +15,33 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 /// How many datasets the fleet has.
-pub const DATASETS: u32 = 10;
+pub(crate) const DATASETS: u32 = 10;
 /// The dataset that has no `salinity`.
-pub const WITHOUT_SALINITY: u32 = 3;
+pub(crate) const WITHOUT_SALINITY: u32 = 3;
 /// The shape of `temperature` and `salinity`.
-pub const SHAPE: [u64; 2] = [4, 6];
+pub(crate) const SHAPE: [u64; 2] = [4, 6];
 
 /// A server over a fleet, stopped when it is dropped.
-pub struct Fixture {
-    pub store: Store,
-    pub address: String,
+pub(crate) struct Fixture {
+    pub(crate) store: Store,
+    pub(crate) address: String,
     _directory: tempfile::TempDir,
     _stop: oneshot::Sender<()>,
 }
 
 /// A dataset's name.
-pub fn dataset(row: u32) -> String {
+pub(crate) fn dataset(row: u32) -> String {
     format!("cast_{row:02}")
 }
 
 /// The temperature of one cell.
-pub fn temperature(row: u32, depth: u64, time: u64) -> f32 {
+pub(crate) fn temperature(row: u32, depth: u64, time: u64) -> f32 {
     row as f32 * 100.0 + depth as f32 * 10.0 + time as f32
 }
 
 impl Fixture {
     /// Makes the fleet and serves it as `fleet`.
-    pub async fn start() -> Fixture {
+    pub(crate) async fn start() -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let location = directory.path().join("fleet");
         let store = Store::create(location.to_str().unwrap(), CreateOptions::default()).unwrap();
@@ -56,12 +56,12 @@ impl Fixture {
     }
 
     /// A connection.
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap()
     }
 
     /// A plain Flight client with the limits of the crate's defaults.
-    pub async fn flight(&self) -> FlightServiceClient<Channel> {
+    pub(crate) async fn flight(&self) -> FlightServiceClient<Channel> {
         FlightServiceClient::new(self.channel().await).max_decoding_message_size(64 << 20)
     }
 }
@@ -108,12 +108,12 @@ fn write(store: &Store, dataset: &str, array: &str, data: ArrayData) {
 }
 
 /// The schema that a FlightInfo announces.
-pub fn announced(info: &FlightInfo) -> Schema {
+pub(crate) fn announced(info: &FlightInfo) -> Schema {
     info.clone().try_decode_schema().unwrap()
 }
 
 /// What a ticket gives: the schema and the batches.
-pub async fn fetch(
+pub(crate) async fn fetch(
     client: &mut FlightServiceClient<Channel>,
     ticket: Ticket,
 ) -> Result<(SchemaRef, Vec<RecordBatch>), Status> {

@@ -142,7 +142,7 @@ impl View {
         let column = self.column(source)?;
         match rows {
             [] => Ok(column.slice(0, 0)),
-            [first, .., last] if (last - first) as usize + 1 == rows.len() && rows.is_sorted() => {
+            [first, .., last] if rows.is_sorted() && (last - first) as usize + 1 == rows.len() => {
                 Ok(column.slice(*first as usize, rows.len()))
             }
             _ => Ok(arrow::compute::take(&column, &UInt32Array::from(rows.to_vec()), None)?),

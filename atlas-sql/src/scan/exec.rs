@@ -2,7 +2,7 @@
 
 use super::cost::{self, Cost};
 use super::filter::{self, Predicate};
-use super::stream;
+use super::{order, stream};
 use crate::table::Table;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -12,10 +12,12 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult,
+};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -68,12 +70,7 @@ impl AtlasScanExec {
         let count = if limit.is_some() { 1 } else { rows.len().div_ceil(per_partition).clamp(1, target) };
         let partitions: Vec<_> =
             (0..count).map(|part| part * rows.len() / count..(part + 1) * rows.len() / count).collect();
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
-            Partitioning::UnknownPartitioning(count),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
+        let properties = properties(EquivalenceProperties::new(Arc::clone(&schema)), count);
         Ok(AtlasScanExec {
             table,
             projection,
@@ -83,10 +80,27 @@ impl AtlasScanExec {
             rows: rows.into(),
             limit,
             partitions,
-            properties: Arc::new(properties),
+            properties,
             metrics: ExecutionPlanMetricsSet::new(),
             cost: OnceLock::new(),
         })
+    }
+
+    /// The same scan of these rows, in this order and in one partition.
+    fn in_order(&self, rows: Vec<u32>, limit: Option<usize>, equivalence: EquivalenceProperties) -> Self {
+        AtlasScanExec {
+            table: Arc::clone(&self.table),
+            projection: self.projection.clone(),
+            schema: Arc::clone(&self.schema),
+            catalog: self.catalog.clone(),
+            cells: self.cells.clone(),
+            partitions: std::iter::once(0..rows.len()).collect(),
+            rows: rows.into(),
+            limit,
+            properties: properties(equivalence, 1),
+            metrics: ExecutionPlanMetricsSet::new(),
+            cost: OnceLock::new(),
+        }
     }
 
     pub(crate) fn table(&self) -> &Arc<Table> {
@@ -127,6 +141,11 @@ impl AtlasScanExec {
     pub(crate) fn columns_decided(&self) -> &[usize] {
         self.catalog.as_ref().map_or(&[], |predicate| &predicate.columns)
     }
+}
+
+fn properties(equivalence: EquivalenceProperties, partitions: usize) -> Arc<PlanProperties> {
+    let partitioning = Partitioning::UnknownPartitioning(partitions);
+    Arc::new(PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded))
 }
 
 impl DisplayAs for AtlasScanExec {
@@ -204,5 +223,35 @@ impl ExecutionPlan for AtlasScanExec {
         };
         let num_rows = if self.cells.is_some() { Precision::Inexact(rows) } else { Precision::Exact(rows) };
         Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(&self.schema) }))
+    }
+
+    /// Sorts the rows where the catalog knows the order and arrays are read; sorting scalars is left to the plan above.
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        if self.columns_touched().iter().all(|column| self.table.sources[*column].is_catalog()) {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        Ok(match order::sorted(&self.table, &self.projection, &self.rows, order)? {
+            Some(rows) => {
+                let schema = Arc::clone(&self.schema);
+                let equivalence = EquivalenceProperties::new_with_orderings(schema, [order.to_vec()]);
+                SortOrderPushdownResult::Exact { inner: Arc::new(self.in_order(rows, self.limit, equivalence)) }
+            }
+            None => SortOrderPushdownResult::Unsupported,
+        })
+    }
+
+    /// A limit on the one partition of a scan in order.
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        let limit = limit.filter(|_| self.partitions.len() == 1)?;
+        let mut rows = self.rows.to_vec();
+        let limit = match &self.cells {
+            Some(_) => Some(self.limit.map_or(limit, |own| own.min(limit))),
+            None => {
+                rows.truncate(limit);
+                None
+            }
+        };
+        let equivalence = self.properties.equivalence_properties().clone();
+        Some(Arc::new(self.in_order(rows, limit, equivalence)))
     }
 }

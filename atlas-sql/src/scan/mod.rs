@@ -3,6 +3,7 @@
 mod cost;
 mod exec;
 mod filter;
+mod order;
 mod read;
 mod stream;
 

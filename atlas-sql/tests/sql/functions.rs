@@ -2,6 +2,7 @@
 
 use crate::fleet::{DATASETS, fleet, floats, has_temp, integers, names, strings, temp};
 use arrow::array::{Array, AsArray};
+use datafusion::common::ScalarValue;
 
 fn with_temp() -> Vec<usize> {
     (0..DATASETS).filter(|index| has_temp(*index)).collect()
@@ -58,7 +59,7 @@ async fn elements_are_null_where_the_cell_is() {
     assert_eq!(batch.column(3).null_count(), DATASETS);
     assert_eq!(integers(batch.column(4))[3], Some(3_000_000_000));
     assert_eq!(batch.column(5).null_count(), DATASETS);
-    assert_eq!(batch.column(6).as_boolean().value(3), true);
+    assert!(batch.column(6).as_boolean().value(3));
     assert_eq!(floats(batch.column(7))[5], None);
     assert_eq!(floats(batch.column(7))[6], Some(6.0));
 }
@@ -161,4 +162,37 @@ async fn the_predicate_selects_datasets_in_insertion_order() {
     assert_eq!(rows, [0, 3, 5, 6, 8, 9, 10]);
     assert!(atlas_sql::select_datasets(&snapshot, "nonsense > 3").await.is_err());
     assert!(atlas_sql::select_datasets(&snapshot, "station = 'S0') OR (true").await.is_err());
+}
+
+#[tokio::test]
+async fn calls_work_in_subqueries_and_prepared_statements() {
+    let fleet = fleet();
+    let all = fleet.query("SELECT avg(temp_max) FROM catalog").await;
+    let mean = floats(all.column(0))[0].unwrap();
+    let above = |mean: f64, of: Vec<usize>| -> Vec<String> {
+        of.into_iter()
+            .filter(|index| f64::from(temp(*index)[23]) > mean)
+            .map(|index| format!("cast_{index:02}"))
+            .collect()
+    };
+    let sql = "SELECT dataset FROM datasets WHERE stat_max(temp) > (SELECT avg(temp_max) FROM catalog) ORDER BY 1";
+    assert_eq!(names(&fleet.query(sql).await), above(mean, with_temp()));
+    let sql = "SELECT dataset FROM datasets a WHERE stat_max(temp) > (SELECT avg(stat_max(b.temp)) FROM datasets b WHERE b.station = a.station) ORDER BY 1";
+    let expected: Vec<String> = (0..3)
+        .flat_map(|station| {
+            let of: Vec<usize> = with_temp().into_iter().filter(|index| index % 3 == station).collect();
+            above(of.iter().map(|index| f64::from(temp(*index)[23])).sum::<f64>() / of.len() as f64, of)
+        })
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    assert_eq!(names(&fleet.query(sql).await), expected);
+    let frame = fleet
+        .context
+        .sql("SELECT dataset FROM datasets WHERE element(temp, $1, $2) > $3 ORDER BY dataset")
+        .await
+        .unwrap();
+    let values = [ScalarValue::Int64(Some(3)), ScalarValue::Int64(Some(5)), ScalarValue::Float64(Some(100.0))];
+    let batches = frame.with_param_values(values.to_vec()).unwrap().collect().await.unwrap();
+    assert_eq!(batches.iter().flat_map(names).collect::<Vec<_>>(), ["cast_09", "cast_10"]);
 }

@@ -1,5 +1,5 @@
 //! SQL over small stores, against what the store itself says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
 mod declarations;
 mod errors;

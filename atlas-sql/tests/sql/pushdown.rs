@@ -164,3 +164,34 @@ async fn batches_are_bounded_and_a_dropped_stream_ends() {
     assert_eq!(floats(sum.column(0)), [Some(5.0)]);
     assert_eq!(sum.column(0).null_count(), 0);
 }
+
+#[tokio::test]
+async fn top_k_by_the_catalog_reads_the_winners_only() {
+    let fleet = fleet();
+    for (sql, chunks, winners) in [
+        (
+            "SELECT dataset, stat_max(temp) AS t, temp FROM datasets ORDER BY t DESC NULLS LAST LIMIT 2",
+            "→8,",
+            ["cast_10", "cast_09"],
+        ),
+        (
+            "SELECT dataset, temp FROM datasets WHERE station = 'S2' ORDER BY depth DESC LIMIT 2",
+            "→4,",
+            ["cast_11", "cast_08"],
+        ),
+        (
+            "SELECT dataset, level FROM datasets WHERE element(temp, 0, 0) < 75 ORDER BY stat_max(temp) DESC LIMIT 2",
+            "limit=2",
+            ["cast_06", "cast_05"],
+        ),
+    ] {
+        assert_eq!(names(&fleet.query(sql).await), winners, "{sql}");
+        let scans = fleet.scans(sql).await;
+        assert!(scans[0].contains(chunks), "{sql}: {}", scans[0]);
+    }
+    let batch =
+        fleet.query("SELECT dataset, temp FROM datasets ORDER BY station DESC, dataset LIMIT 100 OFFSET 1").await;
+    let mut expected: Vec<usize> = (0..DATASETS).collect();
+    expected.sort_by_key(|index| (2 - index % 3, *index));
+    assert_eq!(names(&batch), expected[1..].iter().map(|index| format!("cast_{index:02}")).collect::<Vec<_>>());
+}

@@ -360,13 +360,13 @@ impl SegmentIndex {
         self.page_first_cell[page]..self.page_first_cell[page + 1]
     }
 
-    /// The stored bytes of a range of cells; of a page that they share with others, their part of it.
+    /// The stored bytes of a range of cells; of a page that they share with others, their part of it, rounded up.
     pub(crate) fn stored_bytes_of(&self, cells: &Range<u64>) -> u64 {
         self.pages_of(cells)
             .map(|page| {
                 let own = self.page_cells(page);
                 let part = own.end.min(cells.end) - own.start.max(cells.start);
-                u64::from(self.page_stored[page]) * part / (own.end - own.start).max(1)
+                (u64::from(self.page_stored[page]) * part).div_ceil((own.end - own.start).max(1))
             })
             .sum()
     }

@@ -1,0 +1,14 @@
+//! Importing files: hand-made ones, one NetCDF-4 file, malformed ones, and real data where there is some.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod attributes;
+mod bad_input;
+mod chunking;
+mod files;
+mod imported;
+mod netcdf4;
+mod numbers;
+mod real_data;
+mod strings;
+mod times;
+mod writer;
