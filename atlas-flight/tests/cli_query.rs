@@ -109,6 +109,10 @@ fn copy_writes_files_that_can_be_joined() {
          SELECT d.ship, side.t_max FROM datasets d JOIN side ON d.dataset = side.dataset WHERE d.month = 2"
     );
     assert_eq!(atlas(&["query", &store, &sql, "--format", "csv"]).ok(), "ship,t_max\nMeteor,14.0\n");
+    let sql = format!("SELECT count(*) AS n FROM datasets d JOIN '{path}' AS side ON d.dataset = side.dataset");
+    assert_eq!(atlas(&["query", &store, &sql, "--format", "csv"]).ok(), "n\n3\n");
+    atlas(&["query", &store, "CREATE VIEW datasets AS SELECT 1"]).fails(1, &["datasets"]);
+    atlas(&["query", &store, "DROP TABLE catalog"]).fails(1, &["catalog"]);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use crate::read::{fill_cells, scatter};
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
-use crate::store::FlushReport;
 use crate::write::PendingFamily;
 use rayon::prelude::*;
 use std::any::Any;
@@ -22,6 +21,19 @@ const MAX_OPEN_BYTES: usize = 128 << 20;
 
 /// The writer's lock, held as long as the draft.
 pub(crate) type Lock = Box<dyn Any + Send + Sync>;
+
+/// What a flush wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FlushReport {
+    /// The number of the snapshot that is now the newest.
+    pub snapshot: u64,
+    /// New segments: one for each array family that was written to.
+    pub segments: usize,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Bytes of the new catalog; 0 if there was nothing to flush.
+    pub catalog_bytes: u64,
+}
 
 /// A catalog in the making, and the cells written to it.
 pub(crate) struct Draft {

@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::cells::ArrayData;
 use crate::codec::Codec;
 use crate::commit::{CommittedCatalog, commit_catalog, load_catalog};
-use crate::draft::Draft;
+use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
 use crate::format::catalog_file::file_name;
 use crate::format::envelope::{MetaCompression, MetaFormat};
@@ -26,19 +26,6 @@ pub struct CreateOptions {
     pub meta_format: MetaFormat,
     /// How the catalog is compressed.
     pub meta_compression: MetaCompression,
-}
-
-/// What a flush wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FlushReport {
-    /// The number of the snapshot that is now the newest.
-    pub snapshot: u64,
-    /// New segments: one for each array family that was written to.
-    pub segments: usize,
-    /// Their bytes.
-    pub segment_bytes: u64,
-    /// Bytes of the new catalog; 0 if there was nothing to flush.
-    pub catalog_bytes: u64,
 }
 
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].

@@ -8,7 +8,10 @@
 //! | `columns` | aligned text for people |
 //! | `describe` | shapes, values and sizes as text and as JSON |
 //! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
+//! | `side_tables` | files and views beside a store's tables |
 //! | `npy` | numpy's file format |
+//! | `new_store` | a store that exists only if the command succeeds |
+//! | `runtime` | threads for asynchronous work, and being told to stop |
 
 mod columns;
 mod command;
@@ -27,6 +30,7 @@ mod results;
 mod runtime;
 mod serve;
 mod show;
+mod side_tables;
 
 pub(crate) use command::run;
 pub(crate) use failure::Failure;

@@ -1,7 +1,7 @@
 //! `atlas query`: SQL over one store, in this process.
 
 use crate::cli::results::{self, Format};
-use crate::cli::{Failure, Output, runtime};
+use crate::cli::{Failure, Output, runtime, side_tables};
 use atlas_store::Store;
 use clap::Args;
 use datafusion::prelude::SessionContext;
@@ -17,9 +17,11 @@ Examples:
   atlas query fleet 'SELECT dataset, stat_max(temperature) AS warmest FROM datasets ORDER BY warmest DESC LIMIT 5'
   atlas query fleet 'SELECT dataset, slice(temperature, [0,0], [1,24]) AS surface FROM datasets' -o surface.parquet
   atlas query fleet \"COPY (SELECT * FROM catalog) TO 'catalog.parquet'\"
+  atlas query fleet \"SELECT * FROM datasets JOIN 'ships.csv' USING (cruise)\"
   atlas query fleet 'EXPLAIN SELECT dataset FROM datasets WHERE stat_max(temperature) > 28'
 
 Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics).
+Beside them: any Parquet, CSV, JSON or Arrow file, by its quoted name; CREATE VIEW and CREATE EXTERNAL TABLE.
 Several statements are separated by semicolons; the formats other than table take the result of the last one.")]
 pub(crate) struct Query {
     /// Directory of the store
@@ -43,7 +45,7 @@ impl Query {
             return Err(Failure::usage(format!("{format} is not for a terminal: use -o FILE or a pipe")));
         }
         let store = Store::open(&self.store)?;
-        let context = atlas_sql::session(&[(schema_name(&self.store), store)])?;
+        let context = side_tables::session(&schema_name(&self.store), store)?;
         runtime()?.block_on(execute(&context, statements, format, &mut out))?;
         out.finish()
     }

@@ -77,7 +77,7 @@ impl Read {
                 0 => String::new(),
                 found => format!(" and has array {} ({} without it)", self.array, describe::counted(found, "dataset")),
             };
-            return Err(Failure::failed(format!("no dataset satisfies {condition:?}{lacking}")));
+            return Err(Failure::failed(format!("no dataset satisfies {condition}{lacking}")));
         }
         let left_out = chosen.len() - rows.len();
         if left_out > 0 {

@@ -18,7 +18,8 @@ FROM catalog GROUP BY cruise ORDER BY warmest DESC LIMIT 4";
 
 /// Which datasets pass a bar: decided by stored statistics.
 const FILTER: &str = "\
-SELECT dataset, station, month, latitude, stat_max(temperature) AS warmest, stat_mean(salinity) AS salinity
+SELECT dataset, station, month, latitude, stat_max(temperature) AS warmest,
+       round(stat_mean(salinity), 2) AS salinity
 FROM datasets WHERE stat_max(temperature) > 28 AND latitude > 0 ORDER BY warmest DESC LIMIT 4";
 
 /// The condition of the stacked read.

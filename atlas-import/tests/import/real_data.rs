@@ -45,7 +45,7 @@ fn argo_profiles_become_datasets() {
     assert_eq!(entry.statistics().unwrap().row_count, schema.cell_count());
     assert_eq!(fleet.array("R13857_001", "PLATFORM_NUMBER").unwrap().1.dims, ["N_PROF"]);
     let time = fleet.read("R13857_001", "JULD", None).unwrap();
-    assert_eq!(time.scalar(0).to_string(), "1997-07-29T20:03:00.002150144Z");
+    assert_eq!(time.scalar(0).unwrap().to_string(), "1997-07-29T20:03:00.002150144Z");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::cost::{self, Cost};
 use super::filter::{self, Predicate};
-use super::{order, stream};
+use super::{order, read, stream};
 use crate::table::Table;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -24,8 +24,6 @@ use std::sync::{Arc, OnceLock};
 
 /// Rows of catalog columns that are worth a partition of their own.
 const CATALOG_ROWS_PER_PARTITION: usize = 65_536;
-/// Rows of arrays that are worth a partition of their own.
-const ARRAY_ROWS_PER_PARTITION: usize = 16;
 
 /// A scan of a table: the rows that are left after the predicates over the catalog, in partitions.
 #[derive(Debug)]
@@ -63,11 +61,14 @@ impl AtlasScanExec {
         }
         let schema = Arc::new(TableProvider::schema(table.as_ref()).project(&projection)?);
         let reads = cells.is_some() || projection.iter().any(|column| !table.sources[*column].is_catalog());
-        let per_partition = if reads { ARRAY_ROWS_PER_PARTITION } else { CATALOG_ROWS_PER_PARTITION };
         let target = session.config().target_partitions().max(1);
         // A limit that is reached while reading stops the scan; in several partitions it would stop each.
         let limit = limit.filter(|_| cells.is_some());
-        let count = if limit.is_some() { 1 } else { rows.len().div_ceil(per_partition).clamp(1, target) };
+        let count = match limit {
+            Some(_) => 1,
+            None if reads => read::batches(&table, &projection, &rows, target)?,
+            None => rows.len().div_ceil(CATALOG_ROWS_PER_PARTITION).clamp(1, target),
+        };
         let partitions: Vec<_> =
             (0..count).map(|part| part * rows.len() / count..(part + 1) * rows.len() / count).collect();
         let properties = properties(EquivalenceProperties::new(Arc::clone(&schema)), count);

@@ -69,7 +69,7 @@ fn columns_of(table: &Table, expr: &Expr) -> Result<BTreeSet<usize>> {
 
 impl Predicate {
     fn new(session: &dyn Session, table: &Table, filters: Vec<Expr>) -> Result<Option<Predicate>> {
-        let text = filters.iter().map(Expr::to_string).collect::<Vec<_>>().join(" AND ");
+        let text = filters.iter().map(|filter| filter.human_display().to_string()).collect::<Vec<_>>().join(" AND ");
         let Some(filter) = conjunction(filters) else { return Ok(None) };
         let columns: Vec<usize> = columns_of(table, &filter)?.into_iter().collect();
         let schema = Arc::new(datafusion::catalog::TableProvider::schema(table).project(&columns)?);

@@ -3,12 +3,18 @@
 use crate::call::cell;
 use crate::columns::{EntryField, Source, View};
 use crate::error::from_store;
+use crate::table::Table;
 use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable};
 use arrow::array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
 use atlas_store::{ArrayData, Region, Scalar};
 use datafusion::error::Result;
 use std::ops::AddAssign;
 use std::sync::Arc;
+
+/// The bytes of arrays that a batch holds, unless one row is larger.
+pub(crate) const BATCH_BYTES: u64 = 8 << 20;
+/// What a read of one array counts for at least.
+const LEAST_BYTES: u64 = 4 << 10;
 
 /// What reads touch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -84,6 +90,24 @@ pub(crate) fn row_bytes(view: &View, source: &Source, row: u32) -> Result<u64> {
     };
     // Text has no fixed size: two words a cell are its offset and a short text.
     Ok(cells.saturating_mul(view.families[family].dtype.cell_bytes().unwrap_or(16) as u64))
+}
+
+/// How many batches the arrays of these rows fill, at least 1 and at most `most`. Arrays of few cells count as more,
+/// for the chunks that they are in.
+pub(crate) fn batches(table: &Table, columns: &[usize], rows: &[u32], most: usize) -> Result<usize> {
+    let sources = columns.iter().map(|column| &table.sources[*column]).filter(|source| !source.is_catalog());
+    let sources: Vec<&Source> = sources.collect();
+    let enough = BATCH_BYTES.saturating_mul(most as u64);
+    let mut bytes = 0u64;
+    for row in rows {
+        for source in &sources {
+            bytes = bytes.saturating_add(row_bytes(&table.view, source, *row)?.max(LEAST_BYTES));
+        }
+        if bytes >= enough {
+            return Ok(most);
+        }
+    }
+    Ok(usize::try_from(bytes.div_ceil(BATCH_BYTES)).unwrap_or(most).clamp(1, most))
 }
 
 /// The values of a column for these rows.

@@ -2,7 +2,7 @@
 
 use super::exec::AtlasScanExec;
 use super::filter::Predicate;
-use super::read::{self, Touched};
+use super::read::{self, BATCH_BYTES, Touched};
 use crate::table::Table;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
@@ -13,8 +13,8 @@ use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, Record
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of arrays that a batch holds, unless one row is larger.
-const BATCH_BYTES: u64 = 8 << 20;
+/// Rows that a scan with a limit tries first; then twice as many, and so on.
+const FIRST_ROWS: usize = 16;
 
 /// Makes the batches of one partition.
 struct Batches {
@@ -27,6 +27,8 @@ struct Batches {
     left: Range<usize>,
     limit: usize,
     batch_rows: usize,
+    /// Rows to try next: a scan with a limit begins with few.
+    next_rows: usize,
     output: BaselineMetrics,
     chunks_read: Count,
     bytes_read: Count,
@@ -50,6 +52,7 @@ pub(crate) fn open(
         left: rows,
         limit: scan.limit().unwrap_or(usize::MAX),
         batch_rows: batch_rows.max(1),
+        next_rows: scan.limit().map_or(batch_rows, |limit| limit.max(FIRST_ROWS)).clamp(1, batch_rows.max(1)),
         output: BaselineMetrics::new(metrics, partition),
         chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
         bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
@@ -102,7 +105,8 @@ impl Batches {
     /// Takes the rows of the next batch.
     fn next_rows(&mut self) -> Result<Range<usize>> {
         let start = self.left.start;
-        let most = self.left.end.min(start + self.batch_rows);
+        let most = self.left.end.min(start + self.next_rows);
+        self.next_rows = self.next_rows.saturating_mul(2).min(self.batch_rows);
         let columns = self.predicate.iter().flat_map(|predicate| &predicate.columns).chain(&self.projection);
         let sources: Vec<_> =
             columns.map(|column| &self.table.sources[*column]).filter(|source| !source.is_catalog()).collect();

@@ -6,5 +6,6 @@ mod errors;
 mod fleet;
 mod functions;
 mod names;
+mod predicates;
 mod pushdown;
 mod tensors;

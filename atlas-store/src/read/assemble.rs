@@ -1,7 +1,8 @@
 //! Executing a plan: tasks of neighbouring datasets are fetched, decoded and put in the output in parallel.
 
-use super::fetch::{Fetched, NumberReader, TextReader, View};
+use super::fetch::{Fetched, NumberReader, TextReader};
 use super::plan::{Layout, Piece, ReadPlan};
+use super::segment::View;
 use crate::cells::{ArrayData, Cells, Element, VarCells};
 use crate::dtype::{DType, Physical};
 use crate::error::Result;

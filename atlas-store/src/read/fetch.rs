@@ -1,7 +1,7 @@
 //! Fetching pages, verifying them, and decoding them.
 
 use super::plan::{COALESCE_GAP_BYTES, add_ranges, coalesce};
-use super::segment::Segment;
+use super::segment::{Segment, View};
 use crate::cells::{Cells, Element, VarCells};
 use crate::codec::{BlockDecoder, decode_text_page};
 use crate::dtype::{DType, Physical};
@@ -53,13 +53,6 @@ impl Fetched {
         let part = (range.start - start) as usize..(range.end - start) as usize;
         bytes.get(part).unwrap_or_default()
     }
-}
-
-/// A segment's index and name, whether it is finished or being built.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
-    pub(crate) index: &'a SegmentIndex,
-    pub(crate) object: &'a str,
 }
 
 impl View<'_> {

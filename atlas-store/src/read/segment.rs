@@ -1,6 +1,5 @@
 //! Open segments: their index and zone maps, read when they are first needed and kept.
 
-use super::fetch::View;
 use crate::catalog::{Catalog, SegmentRef};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
@@ -132,6 +131,13 @@ impl Segment {
     pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
         self.opened()?.reader.read(range)
     }
+}
+
+/// A segment's index and name, whether it is finished or being built.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) index: &'a SegmentIndex,
+    pub(crate) object: &'a str,
 }
 
 /// The open segments of a store, shared between snapshots: they are immutable.
