@@ -3,12 +3,16 @@
 use arrow::error::ArrowError;
 use arrow_flight::error::FlightError;
 use atlas_store::ErrorKind;
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use std::error::Error;
 use tonic::{Code, Status};
 
 /// The longest message that is sent: gRPC carries it percent-encoded in a header, and clients limit headers to 8 KiB.
 const MAX_MESSAGE_BYTES: usize = 2048;
+
+/// The most columns that an error lists.
+const MAX_LISTED_FIELDS: usize = 20;
 
 /// The status of a store's error.
 pub(crate) fn from_store(error: &atlas_store::Error) -> Status {
@@ -34,7 +38,7 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Status {
         DataFusionError::Plan(message)
         | DataFusionError::Configuration(message)
         | DataFusionError::Execution(message) => status(Code::InvalidArgument, message),
-        DataFusionError::SchemaError(error, _) => status(Code::InvalidArgument, &error.to_string()),
+        DataFusionError::SchemaError(error, _) => status(Code::InvalidArgument, &schema_message(error)),
         DataFusionError::NotImplemented(message) | DataFusionError::Substrait(message) => {
             status(Code::Unimplemented, message)
         }
@@ -120,6 +124,17 @@ fn from_boxed(error: &(dyn Error + Send + Sync + 'static)) -> Status {
 /// DataFusion has no code of its own for a table that does not exist.
 fn names_a_missing_table(message: &str) -> bool {
     message.starts_with("table '") && message.ends_with("not found")
+}
+
+/// A schema error without the list of all columns where that is long: a table may have thousands.
+fn schema_message(error: &SchemaError) -> String {
+    let message = error.to_string();
+    match (error, message.find(" Valid fields are ")) {
+        (SchemaError::FieldNotFound { valid_fields, .. }, Some(end)) if valid_fields.len() > MAX_LISTED_FIELDS => {
+            format!("{} There are {} columns: DESCRIBE lists them.", &message[..end], valid_fields.len())
+        }
+        _ => message,
+    }
 }
 
 fn one_line(message: &str) -> String {

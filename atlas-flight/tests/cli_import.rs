@@ -33,6 +33,7 @@ fn a_directory_becomes_a_store() {
     assert_eq!(csv, "dataset,ship,low,high,missing\none,Sonne,1.0,4.0,1\ntwo,Sonne,20.0,23.0,1\n");
     let text = atlas(&["import", &at(&home, "again"), &files]).ok();
     assert!(text.starts_with("imported 2 datasets into ") && text.contains("snapshot 1"), "{text}");
+    atlas(&["import", &store, &files]).fails(1, &["exists already", "two"]);
 }
 
 #[test]

@@ -91,6 +91,13 @@ fn show_describes_a_dataset() {
 }
 
 #[test]
+fn an_error_that_nobody_reads_is_still_an_error() {
+    let mut child = command().args(["ls", "/nowhere"]).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn a_reader_that_leaves_early_is_no_error() {
     let home = home();
     let store = small_store(&home);

@@ -3,14 +3,14 @@
 
 mod flight_fixture;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, UInt16Type};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Criteria, FlightDescriptor, FlightInfo, Ticket};
 use atlas_flight::bulk::request::{Missing, StackedRequest};
 use atlas_flight::client::Client;
 use atlas_flight::server::Server;
-use atlas_store::Attribute;
+use atlas_store::{ArrayData, ArraySchema, Attribute, DType};
 use flight_fixture::{DATASETS, Fixture, WITHOUT_SALINITY, announced, dataset, fetch, temperature};
 use futures::TryStreamExt;
 use tonic::transport::Channel;
@@ -76,7 +76,7 @@ async fn a_region_of_all_datasets_is_one_tensor_column() {
     let coordinates: serde_json::Value = serde_json::from_str(&schema.metadata()["atlas.coords"]).unwrap();
     assert_eq!(coordinates, serde_json::json!({"depth": {"dtype": "float32", "values": [10.0, 20.0]}}));
     // Names, their offsets, and the cells.
-    assert_eq!(info.total_bytes, 10 * 7 + 11 * 4 + 10 * 6 * 4);
+    assert_eq!(info.total_bytes, 10 * 7 + 10 * 4 + 10 * 6 * 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +136,7 @@ async fn missing_arrays_are_an_error_skipped_or_null() {
     assert_eq!(nulls, [WITHOUT_SALINITY]);
     let last = column.value(9);
     assert!(last.as_primitive::<Float64Type>().values().iter().all(|cell| *cell == 9.5));
-    assert_eq!(info.total_bytes, 10 * 7 + 11 * 4 + 10 * 24 * 8 + 2);
+    assert_eq!(info.total_bytes, 10 * 7 + 10 * 4 + 10 * 24 * 8 + 2);
     let only = StackedRequest { datasets: Some(vec![dataset(WITHOUT_SALINITY)]), ..null };
     let (_, parts) = stacked(&mut client, &only).await.unwrap();
     assert_eq!(parts[0][0].column(1).null_count(), 1);
@@ -152,11 +152,12 @@ async fn ragged_arrays_come_with_their_shapes() {
     let column = parts[0][0].column(1).as_struct();
     let data = column.column_by_name("data").unwrap().as_list::<i32>();
     let shapes = column.column_by_name("shape").unwrap().as_fixed_size_list();
-    for row in 0..10usize {
-        assert_eq!(data.value(row).as_primitive::<Int32Type>().values().to_vec(), (0..=row as i32).collect::<Vec<_>>());
-        assert_eq!(shapes.value(row).as_primitive::<Int32Type>().values().to_vec(), [row as i32 + 1]);
+    let numbers = |values: ArrayRef| values.as_primitive::<Int32Type>().values().to_vec();
+    for (row, length) in (0..10usize).zip(1..) {
+        assert_eq!(numbers(data.value(row)), (0..length).collect::<Vec<_>>());
+        assert_eq!(numbers(shapes.value(row)), [length]);
     }
-    assert_eq!(info.total_bytes, 10 * 7 + 11 * 4 + 55 * 4 + 11 * 4 + 10 * 4);
+    assert_eq!(info.total_bytes, 10 * 7 + 10 * 4 + 55 * 4 + 10 * 4 + 10 * 4);
     // With a region, or where the datasets share a shape, the same array is a fixed-shape tensor.
     let mut region = request(&["profile"]);
     region.shape = Some(vec![1]);
@@ -236,6 +237,79 @@ async fn bad_requests_name_what_is_wrong() {
         let status = client.do_get(Ticket::new(ticket)).await.unwrap_err();
         assert!(matches!(status.code(), Code::InvalidArgument | Code::NotFound), "{ticket:?}: {status:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_reads_come_in_messages_of_bounded_size() {
+    let fixture = Fixture::start().await;
+    let cells = 1u64 << 20;
+    for row in 0..5 {
+        let schema = ArraySchema::new(DType::Float32, &["cell"], &[cells]);
+        fixture.store.define_array(&dataset(row), "large", schema).unwrap();
+        let data = ArrayData::from_numbers(vec![cells], vec![row as f32; 1 << 20]).unwrap();
+        fixture.store.write_array(&dataset(row), "large", &[0], &data).unwrap();
+    }
+    fixture.store.flush().unwrap();
+    let mut client = fixture.flight().await;
+    let wanted = StackedRequest { missing: Missing::Skip, ..request(&["large"]) };
+    let info = client.get_flight_info(FlightDescriptor::new_cmd(wanted.to_command())).await.unwrap().into_inner();
+    let messages = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap().into_inner();
+    let bodies: Vec<usize> = messages.map_ok(|message| message.data_body.len()).try_collect().await.unwrap();
+    // The schema, then three arrays of 4 MiB, then two.
+    assert_eq!(bodies.len(), 3);
+    assert!(bodies[1] > 12 << 20 && bodies[1] < 13 << 20 && bodies[2] > 8 << 20, "{bodies:?}");
+    assert_eq!(info.total_bytes, 5 * (7 + 4 + 4 * (1 << 20)));
+    let (_, parts) = stacked(&mut client, &wanted).await.unwrap();
+    let last = parts[0][1].column(1).as_fixed_size_list().value(1);
+    assert!(last.as_primitive::<Float32Type>().values().iter().all(|cell| *cell == 4.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_may_be_dropped_and_the_server_goes_on() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.flight().await;
+    let info = stacked(&mut client, &request(&["temperature"])).await.unwrap().0;
+    for _ in 0..20 {
+        let mut messages = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap().into_inner();
+        messages.message().await.unwrap();
+    }
+    stacked(&mut client, &request(&["temperature"])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changed_tickets_are_refused_or_read_something_that_is_there() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.flight().await;
+    let mut tickets = Vec::new();
+    let region = StackedRequest { shape: Some(vec![2, 3]), ..request(&["temperature"]) };
+    let null = StackedRequest { missing: Missing::Null, ..request(&["salinity", "profile", "note"]) };
+    for request in [region, null] {
+        let info = stacked(&mut client, &request).await.unwrap().0;
+        tickets.push(info.endpoint[0].ticket.clone().unwrap().ticket.to_vec());
+    }
+    let mut state = 7u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut refused = 0;
+    for round in 0..600 {
+        let mut bytes = tickets[round % tickets.len()].clone();
+        match random(3) {
+            0 => bytes.truncate(random(bytes.len())),
+            1 => bytes.insert(random(bytes.len()), u8::try_from(random(256)).unwrap()),
+            _ => (0..=random(3)).for_each(|_| {
+                let at = random(bytes.len());
+                bytes[at] = u8::try_from(random(256)).unwrap();
+            }),
+        }
+        if let Err(status) = fetch(&mut client, Ticket::new(bytes.clone())).await {
+            refused += 1;
+            let codes = [Code::InvalidArgument, Code::NotFound, Code::ResourceExhausted];
+            assert!(codes.contains(&status.code()), "{status:?} for {bytes:?}");
+        }
+    }
+    assert!(refused > 300, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,12 +13,16 @@ use arrow_flight::sql::{
     CommandGetPrimaryKeys, CommandGetTables, CommandGetXdbcTypeInfo, CommandStatementQuery, ProstMessageExt, SqlInfo,
 };
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, Ticket};
+use atlas_store::Attribute;
 use flight_fixture::{Fixture, announced, dataset, fetch};
 use futures::TryStreamExt;
 use prost::Message;
 use std::sync::Arc;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 async fn client(fixture: &Fixture) -> FlightSqlServiceClient<Channel> {
     FlightSqlServiceClient::new(fixture.channel().await)
@@ -169,10 +173,8 @@ async fn prepared_statements_take_parameters_by_position() {
     let status = status_of(statement.execute().await.unwrap_err());
     assert_eq!(status.code(), Code::InvalidArgument);
     for (month, station, expected) in [(1, "s1", vec![1, 7]), (2, "s0", vec![2, 8])] {
-        let values: [(&str, ArrayRef); 2] = [
-            ("0", Arc::new(Int64Array::from(vec![month]))),
-            ("1", Arc::new(StringArray::from(vec![station]))),
-        ];
+        let values: [(&str, ArrayRef); 2] =
+            [("0", Arc::new(Int64Array::from(vec![month]))), ("1", Arc::new(StringArray::from(vec![station])))];
         statement.set_parameters(RecordBatch::try_from_iter(values).unwrap()).unwrap();
         let info = statement.execute().await.unwrap();
         let batch = rows(&fixture, &info).await.unwrap();
@@ -228,7 +230,7 @@ async fn parameters_may_be_dense_unions() {
 async fn eleven_parameters_are_bound_in_order() {
     let fixture = Fixture::start().await;
     let mut client = client(&fixture).await;
-    let marks = vec!["?"; 11].join(", ");
+    let marks = ["?"; 11].join(", ");
     let mut statement = client.prepare(format!("SELECT {marks}"), None).await.unwrap();
     let values = (0..11).map(|n| (n.to_string(), Arc::new(Int64Array::from(vec![n])) as ArrayRef));
     statement.set_parameters(RecordBatch::try_from_iter(values).unwrap()).unwrap();
@@ -263,10 +265,8 @@ async fn catalogs_schemas_and_tables_are_listed() {
         (Some(""), None, vec![]),
         (None, Some("x%"), vec![]),
     ] {
-        let command = CommandGetDbSchemas {
-            catalog: catalog.map(Into::into),
-            db_schema_filter_pattern: pattern.map(Into::into),
-        };
+        let command =
+            CommandGetDbSchemas { catalog: catalog.map(Into::into), db_schema_filter_pattern: pattern.map(Into::into) };
         let info = client.get_db_schemas(command).await.unwrap();
         assert_eq!(texts(&rows(&fixture, &info).await.unwrap(), "db_schema_name"), expected, "{catalog:?} {pattern:?}");
     }
@@ -324,11 +324,8 @@ async fn keys_types_and_server_info_are_given() {
     let table = || "datasets".to_string();
     let exported = CommandGetExportedKeys { table: table(), ..CommandGetExportedKeys::default() };
     let imported = CommandGetImportedKeys { table: table(), ..CommandGetImportedKeys::default() };
-    let cross = CommandGetCrossReference {
-        pk_table: table(),
-        fk_table: table(),
-        ..CommandGetCrossReference::default()
-    };
+    let cross =
+        CommandGetCrossReference { pk_table: table(), fk_table: table(), ..CommandGetCrossReference::default() };
     for info in [
         client.get_exported_keys(exported).await.unwrap(),
         client.get_imported_keys(imported).await.unwrap(),
@@ -376,10 +373,7 @@ async fn schemas_are_given_without_running_anything() {
 async fn malformed_messages_are_invalid_arguments() {
     let fixture = Fixture::start().await;
     let mut flight = fixture.flight().await;
-    let broken = Any {
-        type_url: CommandStatementQuery::type_url().into(),
-        value: vec![0x0a, 0xff, 0xff].into(),
-    };
+    let broken = Any { type_url: CommandStatementQuery::type_url().into(), value: vec![0x0a, 0xff, 0xff].into() };
     let unknown = Any { type_url: "type.googleapis.com/nothing".into(), value: vec![].into() };
     for bytes in [vec![], vec![0xff; 7], broken.encode_to_vec(), unknown.encode_to_vec()] {
         let status = flight.get_flight_info(FlightDescriptor::new_cmd(bytes.clone())).await.unwrap_err();
@@ -407,4 +401,25 @@ async fn closed_statements_and_settings_of_others_are_gone() {
     assert_eq!(rows(&fixture, &info).await.unwrap().num_rows(), 1, "a ticket outlives its statement");
     let batch = query(&fixture, "SHOW datafusion.execution.batch_size").await.unwrap();
     assert_eq!(texts(&batch, "value"), ["8192"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_see_what_was_flushed_before_them() {
+    let fixture = Fixture::start().await;
+    let sql = "SELECT dataset FROM datasets WHERE month = 12";
+    assert_eq!(query(&fixture, sql).await.unwrap().num_rows(), 0);
+    fixture.store.set_attribute(&dataset(4), "month", Attribute::Int64(12)).unwrap();
+    assert_eq!(query(&fixture, sql).await.unwrap().num_rows(), 0);
+    fixture.store.flush().unwrap();
+    assert_eq!(texts(&query(&fixture, sql).await.unwrap(), "dataset"), [dataset(4)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_says_that_it_is_healthy() {
+    let fixture = Fixture::start().await;
+    let mut health = HealthClient::new(fixture.channel().await);
+    for service in ["", "arrow.flight.protocol.FlightService"] {
+        let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+    }
 }

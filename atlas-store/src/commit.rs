@@ -3,22 +3,37 @@
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
 use crate::format::FORMAT_VERSION;
-use crate::format::catalog_file::VARIANTS;
+use crate::format::catalog_file::{VARIANTS, file_name};
 use crate::format::envelope::{CatalogRefusal, MetaCompression, MetaFormat, decode, encode};
-use crate::io::Storage;
+use crate::io::{Expected, Storage};
 use std::sync::Arc;
 
-/// A catalog as it was found on storage.
+/// A catalog as it was found on storage, or put there.
 pub(crate) struct CommittedCatalog {
     pub(crate) catalog: Arc<Catalog>,
-    pub(crate) meta: (MetaFormat, MetaCompression),
+    pub(crate) file: CatalogFile,
+}
+
+/// Which file the catalog is, in which version.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogFile {
+    pub(crate) format: MetaFormat,
+    pub(crate) compression: MetaCompression,
     pub(crate) bytes: u64,
+    pub(crate) version: Expected,
+}
+
+impl CatalogFile {
+    /// The file of a store that is about to be created.
+    pub(crate) fn absent(format: MetaFormat, compression: MetaCompression) -> Self {
+        CatalogFile { format, compression, bytes: 0, version: Expected::Absent }
+    }
 }
 
 /// The first of the six catalog files that exists; `None` where there is none.
 pub(crate) fn load_catalog(storage: &dyn Storage) -> Result<Option<CommittedCatalog>> {
     for (name, format, compression) in VARIANTS {
-        let Some(bytes) = storage.get(name)? else { continue };
+        let Some((bytes, version)) = storage.get(name)? else { continue };
         let catalog = decode(&bytes, format, compression).map_err(|refusal| match refusal {
             CatalogRefusal::Corrupt(offset, message) => Error::corrupt(name, offset, message),
             CatalogRefusal::Version(version) => Error::UnsupportedVersion {
@@ -34,20 +49,32 @@ pub(crate) fn load_catalog(storage: &dyn Storage) -> Result<Option<CommittedCata
                 ),
             },
         })?;
-        let bytes = bytes.len() as u64;
-        return Ok(Some(CommittedCatalog { catalog: Arc::new(catalog), meta: (format, compression), bytes }));
+        let file = CatalogFile { format, compression, bytes: bytes.len() as u64, version: Expected::Version(version) };
+        return Ok(Some(CommittedCatalog { catalog: Arc::new(catalog), file }));
     }
     Ok(None)
 }
 
-/// Replaces the catalog; gives its size. Before this the old snapshot is the store, after it the new one.
-pub(crate) fn commit_catalog(
-    storage: &dyn Storage,
-    catalog: &Catalog,
-    name: &str,
-    (format, compression): (MetaFormat, MetaCompression),
-) -> Result<u64> {
-    let bytes = encode(catalog, format, compression)?;
-    storage.replace(name, &bytes)?;
-    Ok(bytes.len() as u64)
+/// Replaces the catalog, if it is still `file`. Before this the old snapshot is the store, after it the new one.
+///
+/// # Errors
+/// `Conflict` where another writer has replaced it. Where the reply to the replacement was lost, what is stored decides:
+/// this catalog, and the commit went through; another one, and it is a conflict; the old one, and it failed.
+pub(crate) fn commit_catalog(storage: &dyn Storage, catalog: &Catalog, file: &CatalogFile) -> Result<CatalogFile> {
+    let name = file_name(file.format, file.compression);
+    let bytes = encode(catalog, file.format, file.compression)?;
+    let version = match storage.replace(name, &bytes, &file.version) {
+        Ok(version) => version,
+        Err(error @ (Error::Storage { .. } | Error::Conflict { .. })) => match storage.get(name) {
+            Ok(Some((stored, version))) if stored == bytes => version,
+            Ok(Some((_, version))) if file.version != Expected::Version(version.clone()) => {
+                return Err(Error::Conflict {
+                    message: format!("another writer has committed to {} meanwhile", storage.location()),
+                });
+            }
+            _ => return Err(error),
+        },
+        Err(error) => return Err(error),
+    };
+    Ok(CatalogFile { bytes: bytes.len() as u64, version: Expected::Version(version), ..*file })
 }

@@ -114,7 +114,7 @@ impl Draft {
         if !self.pending.contains_key(array) {
             let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
             let dtype = family.dtype();
-            let object = Arc::make_mut(family).take_segment_name();
+            let object = Arc::make_mut(family).take_segment_name(self.storage.is_shared());
             let committed = self.base.segments(array).to_vec();
             let pending = PendingFamily::new(dtype, self.catalog.codec, object, self.storage.clone(), committed);
             self.pending.insert(array.to_string(), pending);

@@ -66,7 +66,7 @@ pub use dtype::{DType, Physical};
 pub use error::{Error, ErrorKind, Result};
 pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
-pub use io::{LocalStorage, MemoryStorage, ObjectReader, ObjectWriter, Storage};
+pub use io::{Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
 pub use read::ReadPlan;
 pub use region::{Region, cell_count};
 pub use scalar::Scalar;

@@ -4,10 +4,9 @@ use crate::attribute::Attribute;
 use crate::catalog::Catalog;
 use crate::cells::ArrayData;
 use crate::codec::Codec;
-use crate::commit::{CommittedCatalog, commit_catalog, load_catalog};
+use crate::commit::{CatalogFile, CommittedCatalog, commit_catalog, load_catalog};
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
-use crate::format::catalog_file::file_name;
 use crate::format::envelope::{MetaCompression, MetaFormat};
 use crate::io::{LocalStorage, Storage};
 use crate::read::SegmentPool;
@@ -45,7 +44,7 @@ struct Inner {
 
 struct State {
     snapshot: Snapshot,
-    meta: (MetaFormat, MetaCompression),
+    file: CatalogFile,
     draft: Option<Draft>,
 }
 
@@ -94,9 +93,9 @@ impl Store {
             Err(error) => return Err(error),
         }
         let catalog = Arc::new(Catalog { codec: options.codec, ..Catalog::default() });
-        let meta = (options.meta_format, options.meta_compression);
-        let bytes = commit_catalog(&*storage, &catalog, file_name(meta.0, meta.1), meta)?;
-        Ok(Self::with_catalog(storage, CommittedCatalog { catalog, meta, bytes }))
+        let file = CatalogFile::absent(options.meta_format, options.meta_compression);
+        let file = commit_catalog(&*storage, &catalog, &file)?;
+        Ok(Self::with_catalog(storage, CommittedCatalog { catalog, file }))
     }
 
     /// Opens the store at a path or `file://` URL.
@@ -141,8 +140,8 @@ impl Store {
     fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog) -> Store {
         let pool = SegmentPool::default();
         let segments = pool.segments_of(&storage, &committed.catalog);
-        let snapshot = Snapshot::new(committed.catalog, segments, committed.bytes);
-        let state = State { snapshot, meta: committed.meta, draft: None };
+        let snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
+        let state = State { snapshot, file: committed.file, draft: None };
         Store { inner: Arc::new(Inner { storage, pool, state: Mutex::new(state) }) }
     }
 
@@ -165,8 +164,8 @@ impl Store {
         let state = self.state();
         CreateOptions {
             codec: state.snapshot.catalog().codec,
-            meta_format: state.meta.0,
-            meta_compression: state.meta.1,
+            meta_format: state.file.format,
+            meta_compression: state.file.compression,
         }
     }
 
@@ -196,8 +195,8 @@ impl Store {
             return Ok(false);
         }
         let segments = self.inner.pool.segments_of(storage, &committed.catalog);
-        state.snapshot = Snapshot::new(committed.catalog, segments, committed.bytes);
-        state.meta = committed.meta;
+        state.snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
+        state.file = committed.file;
         Ok(true)
     }
 
@@ -319,11 +318,11 @@ impl Store {
             return Ok(FlushReport { snapshot: state.snapshot.number(), ..FlushReport::default() });
         };
         draft.check_whole()?;
-        let meta = state.meta;
         let (catalog, mut report, _lock) = draft.write_segments()?;
         let catalog = Arc::new(catalog);
         let storage = &self.inner.storage;
-        report.catalog_bytes = commit_catalog(&**storage, &catalog, file_name(meta.0, meta.1), meta)?;
+        state.file = commit_catalog(&**storage, &catalog, &state.file)?;
+        report.catalog_bytes = state.file.bytes;
         let segments = self.inner.pool.segments_of(storage, &catalog);
         state.snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
         Ok(report)

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
 use atlas_store::{
-    ArrayData, ArraySchema, CreateOptions, DType, Error, LocalStorage, MemoryStorage, ObjectReader, ObjectWriter,
-    Result, Snapshot, Storage, Store,
+    ArrayData, ArraySchema, CreateOptions, DType, Error, Expected, LocalStorage, MemoryStorage, ObjectInfo,
+    ObjectReader, ObjectWriter, Result, Snapshot, Storage, Store, Version,
 };
 use std::any::Any;
 use std::ops::Range;
@@ -30,7 +30,7 @@ impl Storage for Counting {
     fn location(&self) -> String {
         self.inner.location()
     }
-    fn get(&self, object: &str) -> Result<Option<bytes::Bytes>> {
+    fn get(&self, object: &str) -> Result<Option<(bytes::Bytes, Version)>> {
         self.inner.get(object)
     }
     fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
@@ -40,9 +40,16 @@ impl Storage for Counting {
         self.step()?;
         Ok(Box::new(CountingWriter { inner: Some(self.inner.create(object)?), storage: self.clone() }))
     }
-    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()> {
+    fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
         self.step()?;
-        self.inner.replace(object, bytes)
+        self.inner.replace(object, bytes, expected)
+    }
+    fn list(&self) -> Result<Vec<ObjectInfo>> {
+        self.inner.list()
+    }
+    fn delete(&self, object: &str) -> Result<()> {
+        self.step()?;
+        self.inner.delete(object)
     }
     fn prepare(&self) -> Result<()> {
         self.inner.prepare()

@@ -39,9 +39,11 @@ def rows(column: pa.ChunkedArray) -> list[np.ndarray]:
 
 
 def row(value: pa.Scalar) -> np.ndarray | None:
-    """One row of a variable_shape_tensor (a struct of data and shape), or of a list."""
+    """One row of a variable_shape_tensor (a struct of data and shape), of a list, or of rank 0."""
     if not value.is_valid:
         return None
+    if isinstance(value, pa.StringScalar):
+        return np.array(value.as_py(), dtype=object)
     if pa.types.is_struct(value.type):
         return flat(value["data"].values).reshape(value["shape"].as_py())
     return flat(value.values)

@@ -9,18 +9,15 @@ import pytest
 
 from arrow_cells import by_dataset, identical, stacked
 from fleet import CASTS, DEPTHS, TIMES, cast_name
+from netcdf_reference import NetcdfReference
 
 WITH_SALINITY = [cast_name(number) for number in range(CASTS) if number % 4 != 3]
 LEVELS = 50
 
 
-def expected_stack(reference, array: str, datasets: list[str], region=np.s_[:]) -> np.ndarray:
+def expected_stack(reference: NetcdfReference, array: str, datasets: list[str], region=np.s_[:]) -> np.ndarray:
     """What xarray gives, stacked."""
-    cells = []
-    for dataset in datasets:
-        with reference.open(dataset) as opened:
-            cells.append(opened[array].values[region])
-    return np.stack(cells)
+    return np.stack([reference.variables[array][dataset].values[region] for dataset in datasets])
 
 
 def assert_same_cells(found: np.ndarray, expected: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from arrow_cells import identical
@@ -155,24 +156,25 @@ def small_store(request, atlas, tmp_path_factory) -> Path:
     return folder / "store"
 
 
-def test_flipped_and_cut_segments_are_errors_never_other_data(atlas, small_store, tmp_path):
+def test_flipped_and_cut_segments_are_errors(atlas, small_store, tmp_path):
     segments = sorted(small_store.rglob("*.af"))
     damages = [damage for path in segments for damage in some_damages(path, small_store, len(segments))]
     assert len(damages) >= 100
-    assert_errors_or_identical(atlas, small_store, damages, tmp_path)
+    assert_never_other_data(atlas, small_store, damages, tmp_path, harmless=False)
 
 
 @pytest.mark.parametrize("form", ["json", "msgpack"])
 @pytest.mark.parametrize("compression", ["none", "zstd", "lz4"])
-def test_flipped_and_cut_catalogs_are_errors_never_other_data(atlas, tmp_path, form, compression):
+def test_flipped_and_cut_catalogs_are_errors_or_harmless(atlas, tmp_path, form, compression):
     store = tmp_path / "store"
     write_cast(tmp_path / "cast.nc", 0)
     atlas("create", store, "--meta-format", form, "--meta-compression", compression)
     atlas("import", store, tmp_path / "cast.nc")
-    (catalog,) = store.glob("atlas.*")
+    (catalog,) = (path for path in store.glob("atlas.*") if path.name != "atlas.lock")
     damages = list(some_damages(catalog, store, 1))
     assert len(damages) >= FLIPS_A_FILE
-    assert_errors_or_identical(atlas, store, damages, tmp_path)
+    # A compressed catalog has bits that mean nothing, such as the size of the window to decompress with.
+    assert_never_other_data(atlas, store, damages, tmp_path, harmless=True)
 
 
 Damage = tuple[Path, str, bytes]
@@ -197,38 +199,37 @@ def some_damages(path: Path, store: Path, files: int) -> Iterator[Damage]:
     yield relative, "with a byte more", content + b"\0"
 
 
-def assert_errors_or_identical(atlas, store: Path, damages: list[Damage], folder: Path) -> None:
-    truth = atlas.arrow(store, EVERYTHING)
+def assert_never_other_data(atlas, store: Path, damages: list[Damage], folder: Path, harmless: bool) -> None:
+    """Reading everything is one clear error, whatever of this is done to the store; or, where damage may be
+    `harmless`, the same data."""
+    truth = atlas.arrow(store, EVERYTHING) if harmless else None
     workers = os.cpu_count() or 1
     copies = [Path(shutil.copytree(store, folder / f"copy-{number}")) for number in range(workers)]
 
-    def check(work: tuple[Path, list[Damage]]) -> tuple[list[str], int]:
-        copy, mine = work
-        wrong, errors = [], 0
-        for relative, what, content in mine:
+    def check(copy: Path, share: list[Damage]) -> list[str]:
+        wrong = []
+        for relative, what, content in share:
             (copy / relative).write_bytes(content)
-            problem, failed = outcome(atlas, copy, truth)
-            errors += failed
-            if problem:
+            if problem := wrong_answer(atlas, copy, truth):
                 wrong.append(f"{relative} {what}: {problem}")
             shutil.copyfile(store / relative, copy / relative)
-        return wrong, errors
+        return wrong
 
     shares = [damages[number::workers] for number in range(workers)]
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(check, zip(copies, shares, strict=True)))
-    wrong = list(itertools.chain.from_iterable(result[0] for result in results))
+        wrong = list(itertools.chain.from_iterable(pool.map(check, copies, shares)))
     assert not wrong, f"{len(wrong)} of {len(damages)}:\n" + "\n".join(wrong[:30])
-    assert sum(result[1] for result in results) >= len(damages) * 0.9, "hardly any damage was noticed"
+    assert atlas.arrow(copies[0], EVERYTHING).num_rows > 0
 
 
-def outcome(atlas, store: Path, truth) -> tuple[str | None, bool]:
-    """What is wrong with the answer, and whether it was an error."""
+def wrong_answer(atlas, store: Path, truth: pa.Table | None) -> str | None:
+    """What is wrong with the answer of a damaged store: anything but one clear line, or the truth."""
     try:
         done = atlas.attempt("query", store, EVERYTHING, "--format", "arrow", text=False)
     except AssertionError as panic:
-        return str(panic), False
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").splitlines()
-        return (None if len(lines) == 1 else f"not one line: {lines}"), True
-    return (None if identical(read_arrow(done.stdout), truth) else "other data"), False
+        return str(panic)
+    if done.returncode == 0:
+        found = read_arrow(done.stdout)
+        return None if truth is not None and identical(found, truth) else f"an answer: {found.num_rows} rows"
+    lines = done.stderr.decode(errors="replace").splitlines()
+    return None if len(lines) == 1 else f"not one line: {lines}"

@@ -56,13 +56,13 @@ def test_readme_has_the_two_commands_of_a_newcomer():
     assert "./scripts/test" in text
 
 
-def test_every_command_and_program_of_the_readme_runs(atlas, tmp_path, request):
+def test_every_command_and_program_of_the_readme_runs(atlas, tmp_path):
     assert blocks(), "no sh or python block found"
     port = free_port()
-    links = tmp_path / "bin"
-    links.mkdir()
-    (links / "atlas").symlink_to(atlas.binary)
-    environment = os.environ | {"PATH": f"{links}{os.pathsep}{os.environ['PATH']}"}
+    built = tmp_path / "target" / "release" / "atlas"
+    built.parent.mkdir(parents=True)
+    built.symlink_to(atlas.binary)
+    environment = os.environ | {"PATH": f"{built.parent}{os.pathsep}{os.environ['PATH']}"}
     servers = []
     try:
         for kind, block in blocks():

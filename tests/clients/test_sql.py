@@ -45,13 +45,12 @@ def test_explain_of_it_reads_no_chunk(atlas, argo_store, real_server):
     through_adbc = "\n".join(str(row) for row in real_server.sql("EXPLAIN " + WARMEST)["plan"].to_pylist())
     for plan in (in_process, through_adbc):
         assert_reads_nothing(plan)
-        considered, left = map(int, re.search(r"datasets=(\d+)\s*(?:→|->)\s*(\d+)", plan).groups())
+        considered, left = map(int, re.search(r"datasets=(\d+)→(\d+)", plan).groups())
         assert considered == 191 and left < 191, plan
 
 
 def assert_reads_nothing(plan: str) -> None:
-    assert re.search(r"chunks=\d+\s*(?:→|->)\s*0\b", plan), plan
-    assert re.search(r"bytes=0\b", plan), plan
+    assert re.search(r"chunks=\d+→0, bytes=0\b", plan), plan
 
 
 def test_slice_of_real_temperature_equals_xarray(argo, real_server):
@@ -145,17 +144,17 @@ def test_statistics_equal_the_cells(fleet, fleet_server):
 )
 def test_what_the_catalog_answers_reads_no_chunk(fleet_server, query):
     plan = "\n".join(fleet_server.sql("EXPLAIN " + query)["plan"].to_pylist())
-    for chunks in re.findall(r"chunks=\d+\s*(?:→|->)\s*(\d+)", plan):
-        assert chunks == "0", plan
-    for size in re.findall(r"bytes=(\d+)", plan):
-        assert size == "0", plan
+    scans = [line for line in plan.splitlines() if "AtlasScanExec" in line]
+    assert scans or "count(*)" in query
+    for scan in scans:
+        assert_reads_nothing(scan)
 
 
 def test_explain_counts_the_datasets_and_chunks_that_are_left(fleet_server):
     query = "SELECT slice(temperature, [0,0], [1,1]) FROM datasets WHERE month = 3"
     plan = "\n".join(fleet_server.sql("EXPLAIN " + query)["plan"].to_pylist())
-    assert re.search(rf"datasets={CASTS}\s*(?:→|->)\s*2\b", plan), plan
-    chunks = re.search(r"chunks=(\d+)\s*(?:→|->)\s*(\d+)", plan)
+    assert re.search(rf"datasets={CASTS}→2\b", plan), plan
+    chunks = re.search(r"chunks=(\d+)→(\d+)", plan)
     assert chunks.groups() == (str(CASTS), "2"), plan
     assert int(re.search(r"bytes=(\d+)", plan).group(1)) > 0, plan
 

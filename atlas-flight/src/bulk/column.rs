@@ -87,6 +87,41 @@ pub(super) fn layout(
     Ok(ColumnTicket { array: array.into(), dtype, dims, shape, ragged: !one_shape, nullable, fill_value })
 }
 
+/// Checks that a column from a ticket is one that [`layout`] gives for `rows`: clients hold tickets, and may change them.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where it is not.
+pub(super) fn check(
+    snapshot: &Snapshot,
+    column: &ColumnTicket,
+    rows: &[u32],
+    region: Option<&Region>,
+) -> Result<(), Status> {
+    let unfit = || {
+        let message = format!("the ticket's column {:?} does not fit the store", column.array);
+        status::status(Code::InvalidArgument, &message)
+    };
+    let family = snapshot.find_family(&column.array).ok_or_else(unfit)?;
+    let region_fits = region.is_none_or(|region| !column.ragged && column.shape == region.shape());
+    let rank_fits = column.ragged || column.dims.len() == column.shape.len();
+    if family.dtype() != dtype(column)? || !region_fits || !rank_fits {
+        return Err(unfit());
+    }
+    for &row in rows {
+        let fits = match family.entry(row).map(|entry| snapshot.schema(entry)) {
+            None => column.nullable,
+            Some(schema) => {
+                let one_shape = region.is_some() || column.ragged || schema.shape == column.shape;
+                schema.rank() == column.dims.len() && one_shape
+            }
+        };
+        if !fits {
+            return Err(unfit());
+        }
+    }
+    Ok(())
+}
+
 /// The dtype of a column's cells.
 ///
 /// # Errors

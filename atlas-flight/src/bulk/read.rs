@@ -59,7 +59,7 @@ pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataS
     Ok(Box::pin(stream::once(async { Ok(schema) }).chain(messages.buffered(BATCHES_AHEAD))))
 }
 
-/// The bytes of the Arrow buffers of all batches, as Arrow counts them; -1 where only reading would tell.
+/// The bytes of all batches' values, as pyarrow's `nbytes` counts them; -1 where only reading would tell.
 pub(super) fn total_bytes(snapshot: &Snapshot, read: &StackedTicket, parts: &[&[u32]]) -> i64 {
     let of_unknown_size = |column: &ColumnTicket| column::dtype(column).is_ok_and(|dtype| dtype.cell_bytes().is_none());
     if read.columns.iter().any(of_unknown_size) {
@@ -70,7 +70,7 @@ pub(super) fn total_bytes(snapshot: &Snapshot, read: &StackedTicket, parts: &[&[
         for batch in batches(snapshot, &read.columns, part) {
             let rows = &part[batch];
             let names: u64 = rows.iter().map(|row| snapshot.dataset_name(*row).len() as u64).sum();
-            total += names + 4 * (rows.len() as u64 + 1);
+            total += names + 4 * rows.len() as u64;
             for column in &read.columns {
                 total += column_bytes(snapshot, column, rows);
             }
@@ -93,8 +93,7 @@ fn column_bytes(snapshot: &Snapshot, column: &ColumnTicket, rows: &[u32]) -> u64
     let lacking = |row: &&u32| snapshot.find_family(&column.array).is_none_or(|family| family.entry(**row).is_none());
     let any_null = column.nullable && rows.iter().any(|row| lacking(&row));
     let bitmap = if any_null { (rows.len() as u64).div_ceil(8) } else { 0 };
-    // A ragged column has one offset more than values.
-    values + bitmap + if column.ragged { 4 } else { 0 }
+    values + bitmap
 }
 
 /// The runs of `rows` that make one batch each.
@@ -126,6 +125,9 @@ impl Part {
             }
             None => None,
         };
+        for column in &ticket.columns {
+            column::check(&snapshot, column, &rows, region.as_ref())?;
+        }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
         Ok(Part { snapshot, schema, columns: ticket.columns, region, rows })
     }

@@ -1,6 +1,6 @@
 //! What can be typed, and the exit code that follows: 0 done, 1 failed, 2 usage.
 
-use crate::cli::failure::one_line;
+use crate::cli::failure::say;
 use crate::cli::{Failure, create, import, info, ls, query, read, serve, show};
 use crate::demo;
 use clap::error::ErrorKind;
@@ -20,7 +20,7 @@ Examples:
 /// A store holds many datasets (one per station, cast, run or day), each a bundle of named arrays and attributes. SQL
 /// finds datasets without reading an array; a stacked read gives the same region of all of them as one array.
 #[derive(Debug, Parser)]
-#[command(name = "atlas", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "atlas", version, verbatim_doc_comment, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -59,11 +59,11 @@ pub(crate) fn run() -> ExitCode {
     match outcome {
         Ok(()) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => {
-            eprintln!("atlas: {}", one_line(&message));
+            say(message);
             ExitCode::from(1)
         }
         Err(Failure::Usage(message)) => {
-            eprintln!("atlas: {}", one_line(&message));
+            say(message);
             ExitCode::from(2)
         }
     }
@@ -97,6 +97,7 @@ fn usage_line(report: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::failure::one_line;
     use clap::CommandFactory;
 
     #[test]

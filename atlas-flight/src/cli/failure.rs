@@ -6,7 +6,7 @@ use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 
 /// The outcome of a command that did not do its work.
 #[derive(Debug)]
@@ -37,6 +37,11 @@ impl Failure {
             _ => Failure::Failed(format!("{}: {error}", path.display())),
         }
     }
+}
+
+/// Says something on stderr, as one line. Where nobody listens, nothing is lost.
+pub(crate) fn say(message: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "atlas: {}", one_line(&message.to_string()));
 }
 
 /// `text` with every run of white space that holds a line break as one space: errors are one line.
@@ -106,7 +111,9 @@ impl From<DataFusionError> for Failure {
             DataFusionError::ArrowError(error, _) => Failure::failed(error),
             DataFusionError::SQL(error, _) => Failure::failed(error),
             DataFusionError::SchemaError(error, _) => match &**error {
-                SchemaError::FieldNotFound { field, valid_fields } => Failure::Failed(no_such_column(field, valid_fields)),
+                SchemaError::FieldNotFound { field, valid_fields } => {
+                    Failure::Failed(no_such_column(field, valid_fields))
+                }
                 error => Failure::failed(error),
             },
             root => Failure::Failed(atlas_sql::describe(root)),

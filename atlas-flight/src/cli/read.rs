@@ -1,5 +1,6 @@
 //! `atlas read`: the same region of one array from many datasets, stacked.
 
+use crate::cli::failure::say;
 use crate::cli::{Failure, Output, describe, npy, runtime};
 use atlas_store::{ArrayData, DType, Region, Scalar, Snapshot, Statistics, Store};
 use clap::Args;
@@ -18,14 +19,17 @@ const SHOWN: usize = 4;
 /// were added. Without --datasets and --where, every dataset that has the array is read. Without -o, a summary is
 /// printed.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   atlas read fleet temperature
   atlas read fleet temperature --start 0,0 --shape 10,24 -o surface.npy
   atlas read fleet temperature --datasets cast_0001,cast_0007
   atlas read fleet salinity --where 'month = 7 AND stat_max(temperature) > 28' -o july.npy
 
-In Python: numpy.load('surface.npy'). Times are datetime64[ns], texts fixed-width unicode.")]
+In Python: numpy.load('surface.npy'). Times are datetime64[ns], texts fixed-width unicode."
+)]
 pub(crate) struct Read {
     /// Directory of the store
     store: String,
@@ -82,7 +86,7 @@ impl Read {
         let left_out = chosen.len() - rows.len();
         if left_out > 0 {
             let left_out = describe::counted(left_out as u64, "dataset");
-            eprintln!("atlas: left out {left_out} without array {}", self.array);
+            say(format!("left out {left_out} without array {}", self.array));
         }
         Ok(rows)
     }

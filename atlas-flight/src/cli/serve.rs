@@ -4,7 +4,7 @@ use crate::cli::{Failure, Output, describe, runtime, stop_signal};
 use atlas_flight::server::Server;
 use atlas_store::Store;
 use clap::Args;
-use std::io::Write;
+use std::io::{IsTerminal, Write, stderr};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
@@ -13,13 +13,16 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Runs until Ctrl-C or SIGTERM. The first store is the default schema: its tables need no prefix.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   atlas serve --store fleet=/data/fleet
   atlas serve --store fleet=/data/fleet --store argo=/data/argo --listen 127.0.0.1:0
   RUST_LOG=info atlas serve --store fleet=/data/fleet
 
-Port 0 takes a free port. The environment variable RUST_LOG says how much is logged on stderr.")]
+Port 0 takes a free port. The environment variable RUST_LOG says how much is logged on stderr."
+)]
 pub(crate) struct Serve {
     /// A store and the name that clients see it under; repeat for more
     #[arg(long = "store", value_name = "NAME=STORE", required = true)]
@@ -54,7 +57,8 @@ impl Serve {
         check_names(&self.stores)?;
         check_loopback(&self.listen)?;
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+        let colours = stderr().is_terminal();
+        tracing_subscriber::fmt().with_writer(stderr).with_ansi(colours).with_env_filter(filter).init();
         let mut stores = Vec::with_capacity(self.stores.len());
         for NamedStore { name, location } in &self.stores {
             stores.push((name.clone(), Store::open(location)?));

@@ -24,11 +24,14 @@ const STORE_NAME: &str = "fleet";
 ///
 /// The casts are made up, plausible and the same every time: temperature and salinity at 50 depths over 24 hours.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   atlas demo                        in a temporary directory, removed at the end
   atlas demo --keep-serving         stay up for the Python lines that it prints
-  atlas demo fleet                  keep the store; look around with atlas info fleet")]
+  atlas demo fleet                  keep the store; look around with atlas info fleet"
+)]
 pub(crate) struct Demo {
     /// Keep the store in this directory, which must be new or empty
     #[arg(value_name = "DIR")]

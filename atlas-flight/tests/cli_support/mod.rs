@@ -126,7 +126,7 @@ pub(crate) fn write_netcdf(path: &Path, first: f32) {
     const FLOAT: u32 = 5;
     const CELLS: u32 = 4;
     fn text(file: &mut Vec<u8>, text: &str) {
-        file.extend((text.len() as u32).to_be_bytes());
+        file.extend(u32::try_from(text.len()).unwrap().to_be_bytes());
         file.extend(text.as_bytes());
         file.resize(file.len().next_multiple_of(4), 0);
     }
@@ -157,7 +157,7 @@ pub(crate) fn write_netcdf(path: &Path, first: f32) {
         }
         file
     };
-    let begin = header([0, 0]).len() as u32;
+    let begin = u32::try_from(header([0, 0]).len()).unwrap();
     let mut file = header([begin, begin + CELLS * 4]);
     let cells = [0.0, 10.0, 20.0, 30.0, first, -9.0, first + 2.0, first + 3.0];
     cells.iter().for_each(|cell: &f32| file.extend(cell.to_be_bytes()));

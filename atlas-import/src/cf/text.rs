@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn trailing_nuls_are_cut_and_blanks_kept() {
         let (strings, latin1) = fixed(b"ab \0\0\0a\0\0\0b\0", 4, 3);
-        assert_eq!(strings.iter().collect::<Vec<_>>(), [&b"ab "[..], b"\0\0a", b"\0b"]);
+        assert_eq!(strings.iter().collect::<Vec<_>>(), [&b"ab "[..], b"\0\0a", b"\0\0b"]);
         assert!(!latin1);
     }
 

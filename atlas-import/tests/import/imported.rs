@@ -9,15 +9,15 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// A directory with files and a store.
-pub struct Imported {
-    pub store: Store,
-    pub report: ImportReport,
+pub(crate) struct Imported {
+    pub(crate) store: Store,
+    pub(crate) report: ImportReport,
     snapshot: Snapshot,
     _directory: TempDir,
 }
 
 /// A directory with these files, and an empty store beside them.
-pub fn directory(files: &[(&str, &[u8])]) -> (TempDir, Vec<FoundFile>, Store) {
+pub(crate) fn directory(files: &[(&str, &[u8])]) -> (TempDir, Vec<FoundFile>, Store) {
     let directory = tempfile::tempdir().unwrap();
     let found = files
         .iter()
@@ -33,7 +33,7 @@ pub fn directory(files: &[(&str, &[u8])]) -> (TempDir, Vec<FoundFile>, Store) {
 }
 
 /// Imports one file of these bytes as dataset `d`.
-pub fn import(bytes: &[u8], options: &ImportOptions) -> Imported {
+pub(crate) fn import(bytes: &[u8], options: &ImportOptions) -> Imported {
     let (directory, files, store) = directory(&[("d.nc", bytes)]);
     let report = import_files(&store, &files, options, &|_| {}).unwrap();
     store.flush().unwrap();
@@ -42,63 +42,63 @@ pub fn import(bytes: &[u8], options: &ImportOptions) -> Imported {
 
 impl Writer {
     /// Imports the file with the default options.
-    pub fn import(&self) -> Imported {
+    pub(crate) fn import(&self) -> Imported {
         import(&self.bytes(), &ImportOptions::default())
     }
 
     /// Imports the file with values as stored.
-    pub fn import_raw(&self) -> Imported {
+    pub(crate) fn import_raw(&self) -> Imported {
         import(&self.bytes(), &ImportOptions { raw: true, ..ImportOptions::default() })
     }
 }
 
 impl Imported {
-    pub fn arrays(&self) -> Vec<&str> {
+    pub(crate) fn arrays(&self) -> Vec<&str> {
         self.snapshot.families().map(|family| family.name()).collect()
     }
 
-    pub fn data(&self, array: &str) -> ArrayData {
+    pub(crate) fn data(&self, array: &str) -> ArrayData {
         self.snapshot.read("d", array, None).unwrap()
     }
 
     /// The cells as numbers of this type, which must be the array's.
-    pub fn numbers<T: Element>(&self, array: &str) -> Vec<T> {
+    pub(crate) fn numbers<T: Element>(&self, array: &str) -> Vec<T> {
         self.data(array).as_numbers::<T>().unwrap().to_vec()
     }
 
     /// The timestamps, in seconds.
-    pub fn seconds(&self, array: &str) -> Vec<Option<i64>> {
+    pub(crate) fn seconds(&self, array: &str) -> Vec<Option<i64>> {
         self.numbers::<i64>(array)
             .into_iter()
             .map(|nanoseconds| (nanoseconds != i64::MIN).then_some(nanoseconds / 1_000_000_000))
             .collect()
     }
 
-    pub fn strings(&self, array: &str) -> Vec<String> {
+    pub(crate) fn strings(&self, array: &str) -> Vec<String> {
         match self.data(array).cells() {
             Cells::Var(cells) => cells.iter().map(|cell| String::from_utf8(cell.to_vec()).unwrap()).collect(),
             other => panic!("not strings: {other:?}"),
         }
     }
 
-    pub fn schema(&self, array: &str) -> ArraySchema {
+    pub(crate) fn schema(&self, array: &str) -> ArraySchema {
         self.snapshot.array("d", array).unwrap().1.clone()
     }
 
-    pub fn fill(&self, array: &str) -> Option<Scalar> {
+    pub(crate) fn fill(&self, array: &str) -> Option<Scalar> {
         self.schema(array).fill_value
     }
 
-    pub fn statistics(&self, array: &str) -> Statistics {
+    pub(crate) fn statistics(&self, array: &str) -> Statistics {
         self.snapshot.array("d", array).unwrap().0.statistics().unwrap().clone()
     }
 
-    pub fn attribute(&self, key: &str) -> Option<Attribute> {
+    pub(crate) fn attribute(&self, key: &str) -> Option<Attribute> {
         self.snapshot.attribute(0, key)
     }
 
     /// What was noted or skipped, as `variable: reason`.
-    pub fn remarks(&self) -> Vec<String> {
+    pub(crate) fn remarks(&self) -> Vec<String> {
         let skipped = self.report.skipped_variables.iter().map(|it| format!("{}: {}", it.variable, it.reason));
         skipped.chain(self.report.notes.iter().map(|it| format!("{}: {}", it.variable, it.reason))).collect()
     }

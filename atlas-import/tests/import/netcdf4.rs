@@ -4,7 +4,7 @@ use crate::imported::{Imported, import};
 use atlas_import::{ImportOptions, inspect_file};
 use atlas_store::DType;
 
-pub const FILE: &[u8] = include_bytes!("data/netcdf4.nc");
+pub(crate) const FILE: &[u8] = include_bytes!("data/netcdf4.nc");
 
 fn imported() -> Imported {
     import(FILE, &ImportOptions::default())

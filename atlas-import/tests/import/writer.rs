@@ -7,7 +7,7 @@
 
 /// The values of an attribute or variable.
 #[derive(Clone)]
-pub enum Values {
+pub(crate) enum Values {
     Char(Vec<u8>),
     Byte(Vec<i8>),
     Short(Vec<i16>),
@@ -72,7 +72,7 @@ struct Variable {
 }
 
 /// A file in the making. Dimensions are declared first; one of them may be the record dimension.
-pub struct Writer {
+pub(crate) struct Writer {
     version: u8,
     records: u64,
     dims: Vec<(String, u64)>,
@@ -82,30 +82,30 @@ pub struct Writer {
 
 impl Writer {
     /// A file of CDF version 1, 2 or 5.
-    pub fn new(version: u8) -> Self {
+    pub(crate) fn new(version: u8) -> Self {
         Writer { version, records: 0, dims: Vec::new(), attributes: Vec::new(), variables: Vec::new() }
     }
 
     /// Declares a dimension.
-    pub fn dim(mut self, name: &str, extent: u64) -> Self {
+    pub(crate) fn dim(mut self, name: &str, extent: u64) -> Self {
         self.dims.push((name.into(), extent));
         self
     }
 
     /// Declares the record dimension.
-    pub fn record_dim(mut self, name: &str, records: u64) -> Self {
+    pub(crate) fn record_dim(mut self, name: &str, records: u64) -> Self {
         self.records = records;
         self.dim(name, 0)
     }
 
     /// Sets a global attribute.
-    pub fn attribute(mut self, name: &str, values: impl Into<Values>) -> Self {
+    pub(crate) fn attribute(mut self, name: &str, values: impl Into<Values>) -> Self {
         self.attributes.push((name.into(), values.into()));
         self
     }
 
     /// Adds a variable with its attributes.
-    pub fn variable(mut self, name: &str, dims: &[&str], values: Values, attributes: &[(&str, Values)]) -> Self {
+    pub(crate) fn variable(mut self, name: &str, dims: &[&str], values: Values, attributes: &[(&str, Values)]) -> Self {
         let dims = dims.iter().map(|dim| self.dims.iter().position(|(name, _)| name == dim).unwrap()).collect();
         let attributes = attributes.iter().map(|(name, values)| ((*name).into(), values.clone())).collect();
         self.variables.push(Variable { name: name.into(), dims, attributes, values });
@@ -113,7 +113,7 @@ impl Writer {
     }
 
     /// The file.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let header = self.header(&vec![0; self.variables.len()]).len() as u64;
         let is_record = |variable: &Variable| variable.dims.first().is_some_and(|dim| self.dims[*dim].1 == 0);
         let record_bytes = |variable: &Variable| variable.values.bytes().len() as u64 / self.records.max(1);

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use std::ops::Range;
 use std::sync::Arc;
@@ -81,6 +81,8 @@ impl Iterator for Batches {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let compute = self.output.elapsed_compute().clone();
+        let _timer = compute.timer();
         while !self.left.is_empty() && self.limit > 0 {
             let rows = match self.next_rows() {
                 Ok(rows) => rows,
@@ -90,8 +92,7 @@ impl Iterator for Batches {
                 Ok(batch) if batch.num_rows() == 0 => {}
                 Ok(batch) => {
                     self.limit -= batch.num_rows();
-                    self.output.record_output(batch.num_rows());
-                    return Some(Ok(batch));
+                    return Some(Ok(batch.record_output(&self.output)));
                 }
                 Err(error) => return Some(Err(error)),
             }

@@ -5,6 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::Expr;
 
 /// The array that an argument holds.
 pub(super) fn array(function: &str, field: Option<&std::sync::Arc<Field>>) -> Result<Tensor> {
@@ -20,6 +21,18 @@ pub(super) fn array(function: &str, field: Option<&std::sync::Arc<Field>>) -> Re
             field.data_type()
         ))
     })
+}
+
+/// The name of a result column: `slice(datasets.TEMP,[0, 0],[4, 8])`, with literals as they were written.
+pub(super) fn call_name(function: &str, arguments: &[Expr]) -> String {
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| match argument {
+            Expr::Literal(value, _) => value.to_string(),
+            other => other.schema_name().to_string(),
+        })
+        .collect();
+    format!("{function}({})", arguments.join(","))
 }
 
 /// A literal list of extents, such as `[0, 0]`.

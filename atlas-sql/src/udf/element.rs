@@ -1,6 +1,6 @@
 //! `element(array, i, j, …)`.
 
-use super::arguments::array;
+use super::arguments::{array, call_name};
 use super::value::{Values, cell_at};
 use crate::tensor::Tensor;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ impl ElementFunction {
 impl ScalarUDFImpl for ElementFunction {
     fn name(&self) -> &str {
         "element"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(call_name(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

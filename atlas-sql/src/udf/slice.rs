@@ -1,6 +1,6 @@
 //! `slice(array, start, shape)`.
 
-use super::arguments::{array, extents};
+use super::arguments::{array, call_name, extents};
 use super::value::{Values, cell_at};
 use crate::error::from_store;
 use crate::tensor::fixed_size_list;
@@ -11,7 +11,7 @@ use atlas_store::Region;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
 
@@ -46,6 +46,10 @@ fn region(arguments: &[Option<&ScalarValue>]) -> Result<Region> {
 impl ScalarUDFImpl for Slice {
     fn name(&self) -> &str {
         "slice"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(call_name(self.name(), args))
     }
 
     fn signature(&self) -> &Signature {

@@ -115,6 +115,15 @@ async fn metadata_survives_every_operator() {
 }
 
 #[tokio::test]
+async fn unnamed_results_are_called_as_they_were_written() {
+    let fleet = fleet();
+    let batch = fleet.query("SELECT slice(temp, [1, 2], [2, 3]), element(temp, 0, 1) FROM datasets").await;
+    let schema = batch.schema();
+    assert_eq!(schema.field(0).name(), "slice(datasets.temp,[1, 2],[2, 3])");
+    assert_eq!(schema.field(1).name(), "element(datasets.temp,0,1)");
+}
+
+#[tokio::test]
 async fn tensors_pass_through_ipc() {
     let fleet = fleet();
     let batch = fleet.query("SELECT dataset, temp, ragged, label FROM datasets").await;

@@ -2,6 +2,7 @@
 
 use crate::dtype::DType;
 use crate::stats::Statistics;
+use std::hash::{BuildHasher, RandomState};
 
 /// The arrays of one name and dtype, stored together.
 #[derive(Debug, Clone)]
@@ -94,13 +95,16 @@ impl Family {
         self.entries.get_mut(at)
     }
 
-    /// The object name of the next segment, which it uses up.
-    pub(crate) fn take_segment_name(&mut self) -> String {
+    /// The object name of the next segment, which it uses up. Where writers can race, two of them must not choose one
+    /// name: it then gets a random part.
+    pub(crate) fn take_segment_name(&mut self, is_shared: bool) -> String {
         let number = self.next_segment;
         self.next_segment += 1;
+        let directory = &self.directory;
         match number {
-            0 => format!("{}/data.af", self.directory),
-            _ => format!("{}/data.{number}.af", self.directory),
+            _ if is_shared => format!("{directory}/data.{number}-{:016x}.af", RandomState::new().hash_one(number)),
+            0 => format!("{directory}/data.af"),
+            _ => format!("{directory}/data.{number}.af"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The local file system: positional reads, and writes that are fsynced before they are renamed into place.
 
-use super::{ObjectReader, ObjectWriter, Storage};
+use super::{Expected, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
@@ -29,6 +29,22 @@ impl LocalStorage {
     fn path(&self, object: &str) -> PathBuf {
         self.root.join(object)
     }
+
+    fn list_directory(&self, prefix: &str, found: &mut Vec<ObjectInfo>) -> std::io::Result<()> {
+        for entry in fs::read_dir(self.path(prefix))? {
+            let entry = entry?;
+            // Names that are not Unicode are not ours.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let object = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                self.list_directory(&object, found)?;
+            } else {
+                found.push(ObjectInfo { object, bytes: metadata.len(), modified: metadata.modified()? });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Makes the names in a directory durable.
@@ -49,9 +65,12 @@ impl Storage for LocalStorage {
         self.root.display().to_string()
     }
 
-    fn get(&self, object: &str) -> Result<Option<Bytes>> {
+    fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
         match fs::read(self.path(object)) {
-            Ok(bytes) => Ok(Some(bytes.into())),
+            Ok(bytes) => {
+                let version = Version::of_bytes(&bytes);
+                Ok(Some((bytes.into(), version)))
+            }
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(Error::storage(object, error)),
         }
@@ -80,10 +99,29 @@ impl Storage for LocalStorage {
         Ok(Box::new(LocalWriter { object: object.into(), file, temporary: Some(temporary), path }))
     }
 
-    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()> {
+    fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
+        // The lock keeps other writers out; this tells of those that do not take it.
+        let current = self.get(object)?.map_or(Expected::Absent, |(_, version)| Expected::Version(version));
+        if current != *expected {
+            return Err(Error::Conflict { message: format!("{object} was changed by another writer") });
+        }
         let mut writer = self.create(object)?;
         writer.write(bytes)?;
-        writer.finish()
+        writer.finish()?;
+        Ok(Version::of_bytes(bytes))
+    }
+
+    fn list(&self) -> Result<Vec<ObjectInfo>> {
+        let mut found = Vec::new();
+        self.list_directory("", &mut found).map_err(|error| Error::storage(&self.location(), error))?;
+        Ok(found)
+    }
+
+    fn delete(&self, object: &str) -> Result<()> {
+        match fs::remove_file(self.path(object)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::storage(object, error)),
+            _ => Ok(()),
+        }
     }
 
     fn prepare(&self) -> Result<()> {

@@ -1,17 +1,20 @@
 //! Objects in memory: for tests, and for stores that need no disk.
 
-use super::{ObjectReader, ObjectWriter, Storage};
+use super::{Expected, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+type Objects = BTreeMap<String, (Bytes, SystemTime)>;
 
 /// Objects that live as long as a handle to them does.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
-    objects: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    objects: Arc<Mutex<Objects>>,
     lock: Arc<Mutex<bool>>,
 }
 
@@ -26,7 +29,7 @@ impl MemoryStorage {
         self.objects().keys().cloned().collect()
     }
 
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+    fn objects(&self) -> MutexGuard<'_, Objects> {
         // A panic elsewhere leaves the map whole: entries are put and taken in one step.
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -37,13 +40,13 @@ impl Storage for MemoryStorage {
         "memory".into()
     }
 
-    fn get(&self, object: &str) -> Result<Option<Bytes>> {
-        Ok(self.objects().get(object).cloned())
+    fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
+        Ok(self.objects().get(object).map(|(bytes, _)| (bytes.clone(), Version::of_bytes(bytes))))
     }
 
     fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
         let missing = || Error::corrupt(object, 0, "the catalog names this object, which is missing");
-        let bytes = self.objects().get(object).cloned().ok_or_else(missing)?;
+        let (bytes, _) = self.objects().get(object).cloned().ok_or_else(missing)?;
         Ok(Arc::new(MemoryReader { object: object.into(), bytes }))
     }
 
@@ -51,8 +54,27 @@ impl Storage for MemoryStorage {
         Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Vec::new() }))
     }
 
-    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()> {
-        self.objects().insert(object.into(), Bytes::copy_from_slice(bytes));
+    fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
+        let mut objects = self.objects();
+        let current = objects.get(object).map(|(bytes, _)| Version::of_bytes(bytes));
+        if current.map_or(Expected::Absent, Expected::Version) != *expected {
+            return Err(Error::Conflict { message: format!("{object} was changed by another writer") });
+        }
+        objects.insert(object.into(), (Bytes::copy_from_slice(bytes), SystemTime::now()));
+        Ok(Version::of_bytes(bytes))
+    }
+
+    fn list(&self) -> Result<Vec<ObjectInfo>> {
+        let info = |(object, (bytes, modified)): (&String, &(Bytes, SystemTime))| ObjectInfo {
+            object: object.clone(),
+            bytes: bytes.len() as u64,
+            modified: *modified,
+        };
+        Ok(self.objects().iter().map(info).collect())
+    }
+
+    fn delete(&self, object: &str) -> Result<()> {
+        self.objects().remove(object);
         Ok(())
     }
 
@@ -129,7 +151,7 @@ impl ObjectWriter for MemoryWriter {
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        self.storage.objects().insert(self.object, self.bytes.into());
+        self.storage.objects().insert(self.object, (self.bytes.into(), SystemTime::now()));
         Ok(())
     }
 }

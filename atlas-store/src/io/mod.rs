@@ -14,6 +14,38 @@ use std::any::Any;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Which state of an object was read or written: an ETag, a generation, or a hash of the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(pub String);
+
+impl Version {
+    /// The version of an object that is told by its bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Version(format!("{:08x}-{}", crc32c::crc32c(bytes), bytes.len()))
+    }
+}
+
+/// What an object must be for its replacement to go ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// It does not exist.
+    Absent,
+    /// It exists in this version.
+    Version(Version),
+}
+
+/// An object as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its name.
+    pub object: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
 
 /// A place for a store's objects.
 ///
@@ -22,11 +54,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// The place, for messages.
     fn location(&self) -> String;
 
-    /// The whole of an object; `None` where there is none.
+    /// The whole of an object, and which version of it that is; `None` where there is none.
     ///
     /// # Errors
     /// `Storage` where it cannot be read.
-    fn get(&self, object: &str) -> Result<Option<Bytes>>;
+    fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>>;
 
     /// Opens an object for reads of parts of it.
     ///
@@ -34,17 +66,35 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// `Storage` where it cannot be opened, `Corrupt` where it does not exist: the catalog names it.
     fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>>;
 
-    /// Begins an object, which exists once it is finished; an earlier one of the same name is replaced then.
+    /// Begins an object, which exists once it is finished; an earlier one of the same name may be replaced then.
     ///
     /// # Errors
     /// `Storage` where it cannot be begun.
     fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>>;
 
-    /// Replaces an object by these bytes, atomically and durably.
+    /// Replaces an object by these bytes, atomically and durably, if it is still as expected; gives the new version.
     ///
     /// # Errors
-    /// `Storage` where that fails; the earlier object is then still there.
-    fn replace(&self, object: &str, bytes: &[u8]) -> Result<()>;
+    /// `Conflict` where it is not as expected. `Storage` where the replacement fails, or where it cannot be told whether
+    /// it did: the caller then reads back.
+    fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version>;
+
+    /// All objects, in no particular order; unfinished ones where they can be seen.
+    ///
+    /// # Errors
+    /// `Storage` where they cannot be listed.
+    fn list(&self) -> Result<Vec<ObjectInfo>>;
+
+    /// Deletes an object; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// `Storage` where that fails.
+    fn delete(&self, object: &str) -> Result<()>;
+
+    /// Whether writers can race here, because there is no lock between them: segments then need names of their own.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// Makes sure that a store can be created here.
     ///
@@ -55,7 +105,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// Whether the place exists, with or without a store in it.
     fn is_present(&self) -> bool;
 
-    /// Takes the writer's lock, held until the guard is dropped.
+    /// Takes the writer's lock, held until the guard is dropped. Where there is no lock ([`Self::is_shared`]) the guard
+    /// means nothing, and [`Self::replace`] tells the loser of a race.
     ///
     /// # Errors
     /// `Conflict` where another writer holds it.
@@ -77,6 +128,14 @@ pub trait ObjectReader: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Corrupt` where the object ends before the range does, `Storage` where it cannot be read.
     fn read(&self, range: Range<u64>) -> Result<Bytes>;
+
+    /// The bytes of several ranges, ascending and apart from one another; at once, where that is faster.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        ranges.iter().map(|range| self.read(range.clone())).collect()
+    }
 }
 
 /// An object being written.

@@ -6,7 +6,6 @@ use crate::cells::{Cells, Element, VarCells};
 use crate::codec::{BlockDecoder, decode_text_page};
 use crate::dtype::{DType, Physical};
 use crate::error::{Error, Result};
-use crate::format::segment::SegmentIndex;
 use crate::with_physical;
 use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
@@ -35,11 +34,9 @@ impl Fetched {
         let mut fetched = Fetched::default();
         for (number, ranges) in ranges {
             let segment = &segments[number as usize];
-            let mut parts = Vec::new();
-            for range in coalesce(&ranges, COALESCE_GAP_BYTES) {
-                parts.push((range.start, segment.read(range)?));
-            }
-            fetched.ranges.insert(number, parts);
+            let ranges = coalesce(&ranges, COALESCE_GAP_BYTES);
+            let parts = segment.read_many(&ranges)?;
+            fetched.ranges.insert(number, ranges.iter().map(|range| range.start).zip(parts).collect());
         }
         Ok(fetched)
     }

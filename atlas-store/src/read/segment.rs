@@ -128,8 +128,8 @@ impl Segment {
         Ok(self.zones.get_or_init(|| zones))
     }
 
-    pub(crate) fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        self.opened()?.reader.read(range)
+    pub(crate) fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.opened()?.reader.read_many(ranges)
     }
 }
 

@@ -8,6 +8,7 @@ use atlas_store::{FlushReport, Store};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// Import NetCDF files (classic and NetCDF-4): one dataset a file, named by the file's stem.
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 /// All files become visible together, in one flush. Values are decoded as xarray decodes them (scale, offset, fill
 /// values, times, characters) unless --raw is given.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    verbatim_doc_comment,
+    after_help = "\
 Examples:
   atlas import fleet profiles/                        every NetCDF file below a directory
   atlas import fleet 'data/2023*.nc' --on-error skip
@@ -23,7 +26,8 @@ Examples:
   atlas import fleet profiles/ --dry-run              what would be imported, and what cannot be
 
 JSON: {store, snapshot, datasets, arrays, cells, bytes, segments, segment_bytes, catalog_bytes, skipped_files,
-skipped_variables, notes}; with --dry-run {store, files, skipped_files}.")]
+skipped_variables, notes}; with --dry-run {store, files, skipped_files}."
+)]
 pub(crate) struct Import {
     /// Directory of the store; it is created where there is none
     store: String,
@@ -111,7 +115,7 @@ impl Import {
         };
         let report = quietly(|| atlas_import::import_files(store, files, options, &progress));
         bar.finish_and_clear();
-        let report = report?;
+        let report = report??;
         if report.datasets.is_empty() {
             let first = report.skipped_files.first();
             let first = first.map(|file| format!(", first {}: {}", file.path.display(), file.reason));
@@ -137,13 +141,18 @@ pub(super) fn progress_bar(files: u64) -> ProgressBar {
     bar
 }
 
-/// Runs `read` with the panic message off: the importer makes one-line errors of panics in the readers of outside files.
-pub(super) fn quietly<T>(read: impl FnOnce() -> T) -> T {
+/// Runs `read` without the message that a panic prints: the importer makes one-line errors of panics in the readers of
+/// outside files. A panic that comes through is a defect, and one line too.
+pub(super) fn quietly<T>(read: impl FnOnce() -> T) -> Result<T, Failure> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let outcome = read();
+    let outcome = catch_unwind(AssertUnwindSafe(read));
     std::panic::set_hook(hook);
-    outcome
+    outcome.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Failure::failed(format!("defect in the import, please report it: {text}"))
+    })
 }
 
 #[cfg(test)]

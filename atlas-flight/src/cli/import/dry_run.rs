@@ -1,7 +1,7 @@
 //! `atlas import --dry-run`: what the files declare, and what would become of it.
 
 use super::command::{progress_bar, quietly};
-use super::report::by_reason;
+use super::report::{by_reason, warn_lines};
 use crate::cli::columns::{Align, Columns};
 use crate::cli::describe;
 use crate::cli::{Failure, Output};
@@ -23,7 +23,7 @@ pub(super) fn run(location: &str, files: &[FoundFile], options: &ImportOptions, 
     let mut inspected = Vec::with_capacity(files.len());
     for file in files {
         let taken = store.as_ref().is_some_and(|store| store.dataset_exists(&file.dataset));
-        let summary = match quietly(|| inspect_file(&file.path, options)) {
+        let summary = match quietly(|| inspect_file(&file.path, options))? {
             _ if taken => Err(format!("{}: dataset exists already: {}", file.path.display(), file.dataset)),
             Ok(summary) => Ok(summary),
             Err(error) => Err(error.to_string()),
@@ -81,18 +81,13 @@ fn write_text(location: &str, exists: bool, inspected: &[Inspected<'_>], out: &m
 
 /// Says on stderr what would be left out.
 fn warn(inspected: &[Inspected<'_>]) {
-    for reason in inspected.iter().filter_map(|inspected| inspected.summary.as_ref().err()) {
-        eprintln!("atlas: would skip {reason}");
-    }
+    let failed = inspected.iter().filter_map(|inspected| inspected.summary.as_ref().err());
+    warn_lines(&failed.map(|reason| format!("would skip {reason}")).collect::<Vec<_>>());
     let summaries = || inspected.iter().filter_map(|inspected| inspected.summary.as_ref().ok());
     let skipped = summaries().flat_map(|summary| &summary.skipped_variables);
-    for line in by_reason("would skip variable ", skipped.map(|s| (&*s.path, &*s.variable, &*s.reason))) {
-        eprintln!("atlas: {line}");
-    }
+    warn_lines(&by_reason("would skip variable ", skipped.map(|s| (&*s.path, &*s.variable, &*s.reason))));
     let notes = summaries().flat_map(|summary| &summary.notes);
-    for line in by_reason("", notes.map(|note| (&*note.path, &*note.variable, &*note.reason))) {
-        eprintln!("atlas: {line}");
-    }
+    warn_lines(&by_reason("", notes.map(|note| (&*note.path, &*note.variable, &*note.reason))));
 }
 
 fn as_json(location: &str, inspected: &[Inspected<'_>]) -> Value {

@@ -2,6 +2,7 @@
 
 use super::command::Done;
 use crate::cli::describe;
+use crate::cli::failure::say;
 use crate::cli::{Failure, Output};
 use atlas_import::ImportReport;
 use indicatif::HumanDuration;
@@ -74,19 +75,20 @@ pub(super) fn write_text(done: &Done, out: &mut Output) -> Result<(), Failure> {
 /// Says on stderr what was left out, and what was stored otherwise than one might expect: one line a reason.
 pub(super) fn warn(report: &ImportReport) {
     let files = report.skipped_files.iter().map(|file| format!("skipped {}: {}", file.path.display(), file.reason));
-    warn_lines(files.collect());
+    warn_lines(&files.collect::<Vec<_>>());
     let variables =
         report.skipped_variables.iter().map(|skipped| (&*skipped.path, &*skipped.variable, &*skipped.reason));
-    warn_lines(by_reason("skipped variable ", variables));
-    warn_lines(by_reason("", report.notes.iter().map(|note| (&*note.path, &*note.variable, &*note.reason))));
+    warn_lines(&by_reason("skipped variable ", variables));
+    warn_lines(&by_reason("", report.notes.iter().map(|note| (&*note.path, &*note.variable, &*note.reason))));
 }
 
-fn warn_lines(lines: Vec<String>) {
+/// Says these lines on stderr, or the first of them.
+pub(super) fn warn_lines(lines: &[String]) {
     for line in lines.iter().take(MOST_LINES) {
-        eprintln!("atlas: {line}");
+        say(line);
     }
     if lines.len() > MOST_LINES {
-        eprintln!("atlas: and {} more like this; --json has them all", lines.len() - MOST_LINES);
+        say(format!("and {} more like this; --json has them all", lines.len() - MOST_LINES));
     }
 }
 
