@@ -129,9 +129,9 @@ fn names_a_missing_table(message: &str) -> bool {
 /// A schema error without the list of all columns where that is long: a table may have thousands.
 fn schema_message(error: &SchemaError) -> String {
     let message = error.to_string();
-    match (error, message.find(" Valid fields are ")) {
+    match (error, message.find("Valid fields are ")) {
         (SchemaError::FieldNotFound { valid_fields, .. }, Some(end)) if valid_fields.len() > MAX_LISTED_FIELDS => {
-            format!("{} There are {} columns: DESCRIBE lists them.", &message[..end], valid_fields.len())
+            format!("{}There are {} columns: DESCRIBE lists them.", &message[..end], valid_fields.len())
         }
         _ => message,
     }
@@ -158,6 +158,7 @@ fn one_line(message: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
+    use datafusion::common::Column;
 
     #[test]
     fn messages_are_one_short_line() {
@@ -181,6 +182,16 @@ mod tests {
         let status = from_datafusion(&DataFusionError::Internal("assertion failed at src/x.rs".into()));
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("src/x.rs"));
+    }
+
+    #[test]
+    fn a_missing_column_does_not_list_thousands() {
+        let valid_fields = (0..5000).map(|i| Column::from_name(format!("c{i}"))).collect();
+        let error = SchemaError::FieldNotFound { field: Box::new(Column::from_name("zebra")), valid_fields };
+        let status = from_datafusion(&DataFusionError::SchemaError(Box::new(error), Box::new(None)));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let expected = "No field named zebra. There are 5000 columns: DESCRIBE lists them.";
+        assert_eq!(status.message(), expected);
     }
 
     #[test]

@@ -190,7 +190,15 @@ async fn paths_name_families_and_single_arrays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn families_are_listed_and_have_schemas() {
     let fixture = Fixture::start().await;
+    for (row, shape) in [(0, vec![2]), (1, vec![2, 2])] {
+        let dims = ["x", "y"];
+        let schema = ArraySchema::new(DType::Int8, &dims[..shape.len()], &shape);
+        fixture.store.define_array(&dataset(row), "mixed_ranks", schema).unwrap();
+    }
+    fixture.store.flush().unwrap();
     let mut client = fixture.flight().await;
+    let status = stacked(&mut client, &StackedRequest { missing: Missing::Skip, ..request(&["mixed_ranks"]) }).await;
+    assert!(status.unwrap_err().message().contains("ranks differ"));
     let listed = client.list_flights(Criteria::default()).await.unwrap().into_inner();
     let listed: Vec<FlightInfo> = listed.try_collect().await.unwrap();
     let paths: Vec<_> = listed.iter().map(|info| info.flight_descriptor.clone().unwrap().path[1].clone()).collect();

@@ -8,6 +8,7 @@ use crate::error::Failure;
 use crate::options::ImportOptions;
 use crate::source::{Source, SourceVariable, Stored};
 use atlas_store::{ArrayData, ArraySchema, Attribute, DType, Scalar};
+use std::collections::HashSet;
 
 /// What a file becomes.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +41,15 @@ impl FilePlan {
     pub(crate) fn of(source: &Source, options: &ImportOptions) -> Result<Self, Failure> {
         let mut plan =
             FilePlan { skipped: source.refused.clone(), notes: source.remarks.clone(), ..FilePlan::default() };
+        let mut names = HashSet::new();
         for variable in &source.variables {
-            if let Stored::Unsupported(what) = variable.stored {
-                plan.skipped.push((variable.name.clone(), format!("{what} cannot be stored")));
+            let problem = match variable.stored {
+                Stored::Unsupported(what) => Some(format!("{what} cannot be stored")),
+                _ => name_problem(&variable.name).map(|problem| format!("an array's name {problem}")),
+            };
+            let problem = problem.or_else(|| (!names.insert(&variable.name)).then(|| "the name is used twice".into()));
+            if let Some(problem) = problem {
+                plan.skipped.push((variable.name.clone(), problem));
                 continue;
             }
             let meaning = meaning(source, variable, options).map_err(Failure::File)?;
@@ -175,6 +182,22 @@ impl VariablePlan {
         let data = ArrayData::try_new(self.schema.dtype, shape.to_vec(), cells)
             .map_err(|error| format!("variable {}: {error}", self.source.name))?;
         Ok((data, latin1))
+    }
+}
+
+/// What is wrong with a variable's name. The store has the last word; but the reader cannot even read variables of some of
+/// these names, and one such variable must not cost the file.
+fn name_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("cannot be empty")
+    } else if name.starts_with('_') {
+        Some("cannot begin with '_'")
+    } else if name.contains(['/', '\0']) {
+        Some("cannot contain '/' or nul")
+    } else if matches!(name, "." | "..") {
+        Some("cannot be that of a directory")
+    } else {
+        None
     }
 }
 

@@ -44,7 +44,8 @@
 //! Predicates over the dataset's name, attributes, declarations and statistics are evaluated on the catalog before any
 //! array is touched. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
 //! of the datasets that are left afterwards. Columns that a query does not use are not read, and a slice costs the
-//! chunks that it touches. `EXPLAIN` shows it: datasets and chunks considered → left, and the bytes to read.
+//! chunks that it touches. `ORDER BY` catalog columns with a `LIMIT` reads the arrays of the winners only. `EXPLAIN`
+//! shows it: datasets and chunks considered → left, and the bytes to read.
 
 mod call;
 mod columns;

@@ -25,6 +25,18 @@ impl<'a> Grid<'a> {
         (0..self.shape.len()).fold(1u64, |count, dim| count.saturating_mul(self.extent(dim)))
     }
 
+    /// The extents of chunk `index`, cut to the array's bounds.
+    pub(crate) fn chunk_extent(&self, index: u64) -> Vec<u64> {
+        let mut rest = index;
+        let mut position = vec![0; self.shape.len()];
+        for dim in (0..self.shape.len()).rev() {
+            let extent = self.extent(dim).max(1);
+            position[dim] = rest % extent;
+            rest /= extent;
+        }
+        self.region_at(&position).shape().to_vec()
+    }
+
     fn region_at(&self, position: &[u64]) -> Region {
         let start: Vec<u64> = position.iter().zip(self.chunk_shape).map(|(at, extent)| at * extent).collect();
         let shape = (0..start.len()).map(|dim| self.chunk_shape[dim].min(self.shape[dim] - start[dim])).collect();
@@ -73,6 +85,7 @@ mod tests {
         let chunks = grid.chunks_in(&Region::full(&shape));
         assert_eq!(chunks.iter().map(|(_, chunk)| chunk.shape().iter().product::<u64>()).sum::<u64>(), 35);
         assert_eq!(chunks[8].1.shape(), [1, 1]);
+        assert!(chunks.iter().all(|(index, chunk)| grid.chunk_extent(*index) == chunk.shape()));
     }
 
     #[test]

@@ -64,6 +64,11 @@ impl ArraySchema {
         crate::grid::Grid::new(&self.shape, &self.chunk_shape).chunk_count()
     }
 
+    /// The extents of a chunk, cut to the array's bounds.
+    pub(crate) fn chunk_extent(&self, chunk: u32) -> Vec<u64> {
+        crate::grid::Grid::new(&self.shape, &self.chunk_shape).chunk_extent(chunk.into())
+    }
+
     /// Checks ranks, extents and the fill value; `array` is for the message.
     ///
     /// # Errors

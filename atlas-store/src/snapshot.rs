@@ -272,7 +272,7 @@ impl Snapshot {
     ) -> Result<()> {
         let mut seen = BTreeSet::new();
         for segment in self.segments(array).iter().rev() {
-            if !(segment.reference.first_id..=segment.reference.last_id).contains(&entry.id) {
+            if !segment.reference.may_hold(entry.id) {
                 continue;
             }
             for (chunk, place) in segment.index()?.chunks_of(entry.id) {

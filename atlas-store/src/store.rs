@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::cells::ArrayData;
 use crate::codec::Codec;
 use crate::commit::{CatalogFile, CommittedCatalog, commit_catalog, load_catalog};
+use crate::compact::{CompactOptions, CompactReport, compact, orphans, release};
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
 use crate::format::envelope::{MetaCompression, MetaFormat};
@@ -13,6 +14,7 @@ use crate::read::SegmentPool;
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
+use crate::verify::{VerifyReport, verify};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +70,18 @@ fn storage_at(location: &str) -> Result<Arc<dyn Storage>> {
     Ok(Arc::new(LocalStorage::new(path)))
 }
 
+/// # Errors
+/// `AlreadyExists` where there is a store. Whatever there is, also a damaged or foreign one, is not ours to replace.
+fn check_absent(storage: &dyn Storage) -> Result<()> {
+    match load_catalog(storage) {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => {
+            Err(Error::AlreadyExists { what: "store", name: storage.location() })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl Store {
     /// Creates an empty store at a path or `file://` URL, with missing directories.
     ///
@@ -82,16 +96,11 @@ impl Store {
     /// # Errors
     /// As [`Self::create`].
     pub fn create_on(storage: Arc<dyn Storage>, options: CreateOptions) -> Result<Store> {
+        // Before the lock, which would leave its file in somebody else's store; and under it, for two that create.
+        check_absent(&*storage)?;
         storage.prepare()?;
         let _lock = storage.lock()?;
-        match load_catalog(&*storage) {
-            Ok(None) => {}
-            // Whatever is there, also a damaged or foreign store, is not ours to replace.
-            Ok(Some(_)) | Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => {
-                return Err(Error::AlreadyExists { what: "store", name: storage.location() });
-            }
-            Err(error) => return Err(error),
-        }
+        check_absent(&*storage)?;
         let catalog = Arc::new(Catalog { codec: options.codec, ..Catalog::default() });
         let file = CatalogFile::absent(options.meta_format, options.meta_compression);
         let file = commit_catalog(&*storage, &catalog, &file)?;
@@ -130,9 +139,9 @@ impl Store {
     /// # Errors
     /// `Storage` if that cannot be told.
     pub fn exists(location: &str) -> Result<bool> {
-        match load_catalog(&*storage_at(location)?) {
-            Ok(found) => Ok(found.is_some()),
-            Err(Error::Corrupt { .. } | Error::UnsupportedVersion { .. }) => Ok(true),
+        match check_absent(&*storage_at(location)?) {
+            Ok(()) => Ok(false),
+            Err(Error::AlreadyExists { .. }) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -326,6 +335,65 @@ impl Store {
         let segments = self.inner.pool.segments_of(storage, &catalog);
         state.snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
         Ok(report)
+    }
+
+    /// Rewrites the array families that hold deleted or overwritten chunks, and deletes what no reader needs: segments
+    /// retired longer ago than the retention, and what writers left that did not finish.
+    ///
+    /// Readers of earlier snapshots are not disturbed within the retention.
+    ///
+    /// # Cost
+    /// Reads and writes the live chunks of those families, a few MiB at a time.
+    ///
+    /// # Errors
+    /// `Conflict` while there are unflushed mutations or another writer is at work; else as [`Self::flush`]. Before the
+    /// commit the store is as it was.
+    pub fn compact(&self, options: CompactOptions) -> Result<CompactReport> {
+        let mut state = self.state();
+        if state.draft.is_some() {
+            let message = "cannot compact with unflushed changes: flush or abandon them".into();
+            return Err(Error::Conflict { message });
+        }
+        let storage = &self.inner.storage;
+        let _lock = storage.lock()?;
+        self.refresh_state(&mut state)?;
+        let (mut catalog, mut report) = compact(&state.snapshot, &**storage)?;
+        let released = release(&mut catalog, options.retention);
+        catalog.settle();
+        if report.families > 0 || !released.is_empty() {
+            catalog.snapshot += 1;
+            let catalog = Arc::new(catalog);
+            state.file = commit_catalog(&**storage, &catalog, &state.file)?;
+            let segments = self.inner.pool.segments_of(storage, &catalog);
+            state.snapshot = Snapshot::new(catalog, segments, state.file.bytes);
+        }
+        let released = released.into_iter().map(|retired| (retired.object, retired.bytes));
+        let catalog = state.snapshot.catalog();
+        let mut unneeded: Vec<(String, u64)> = released.collect();
+        for orphan in orphans(catalog, &**storage, options.retention)? {
+            if !unneeded.contains(&orphan) {
+                unneeded.push(orphan);
+            }
+        }
+        for (object, bytes) in unneeded {
+            storage.delete(&object)?;
+            report.deleted_objects += 1;
+            report.deleted_bytes += bytes;
+        }
+        report.snapshot = state.snapshot.number();
+        report.retained_bytes = catalog.retired.iter().map(|retired| retired.bytes).sum();
+        Ok(report)
+    }
+
+    /// Reads all of the snapshot that this handle last saw: every checksum, index, zone map and statistic.
+    ///
+    /// # Cost
+    /// All bytes of all live segments.
+    ///
+    /// # Errors
+    /// `Storage` where objects cannot be listed. What is damaged is in the report.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        verify(&self.snapshot(), &*self.inner.storage)
     }
 
     /// Drops all mutations since the last flush.

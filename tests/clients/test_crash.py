@@ -142,7 +142,7 @@ def sizes(folder: Path) -> Iterator[tuple[str, int]]:
 
 FLIPS_A_FILE = 60
 CUTS_A_FILE = 12
-EVERYTHING = "SELECT * FROM datasets"
+EVERYTHING = "SELECT * FROM datasets ORDER BY dataset"
 
 
 @pytest.fixture(scope="module", params=["auto", "pco", "zstd", "lz4", "none"])

@@ -4,9 +4,11 @@ use super::request::StackedRequest;
 use super::{plan, stores::Stores};
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use futures::{Stream, StreamExt, stream};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// A FlightInfo for each array family of each store: what its path descriptor gives, planned when the stream comes to it.
+///
+/// A family that cannot be read whole (ranks differ, or one array is too large for a message) is no flight.
 pub(crate) fn list(stores: &Stores) -> Result<impl Stream<Item = Result<FlightInfo, Status>> + Send + 'static, Status> {
     let mut paths = Vec::new();
     for store in stores.names() {
@@ -14,8 +16,20 @@ pub(crate) fn list(stores: &Stores) -> Result<impl Stream<Item = Result<FlightIn
         paths.extend(snapshot.families().map(|family| vec![store.to_string(), family.name().to_string()]));
     }
     let stores = stores.clone();
-    Ok(stream::iter(paths).then(move |path| {
+    Ok(stream::iter(paths).filter_map(move |path| {
         let stores = stores.clone();
-        async move { plan(&stores, StackedRequest::from_path(&path)?, FlightDescriptor::new_path(path)).await }
+        async move { flight(&stores, path).await.transpose() }
     }))
+}
+
+async fn flight(stores: &Stores, path: Vec<String>) -> Result<Option<FlightInfo>, Status> {
+    let request = StackedRequest::from_path(&path)?;
+    match plan(stores, request, FlightDescriptor::new_path(path)).await {
+        Ok(info) => Ok(Some(info)),
+        Err(status) if matches!(status.code(), Code::InvalidArgument | Code::ResourceExhausted) => {
+            tracing::debug!(reason = status.message(), "not listed");
+            Ok(None)
+        }
+        Err(status) => Err(status),
+    }
 }

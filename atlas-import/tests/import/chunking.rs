@@ -23,10 +23,12 @@ fn a_large_array_is_cut_and_read_in_boxes() {
     // Larger than what is decoded ahead, so that it is read as it is written.
     let (rows, columns) = (700u32, 16_000u32);
     let cells = (0..rows * columns).map(f64::from).collect::<Vec<_>>();
-    let writer = Writer::new(2)
-        .record_dim("t", rows.into())
-        .dim("x", columns.into())
-        .variable("v", &["t", "x"], Double(cells.clone()), &[]);
+    let writer = Writer::new(2).record_dim("t", rows.into()).dim("x", columns.into()).variable(
+        "v",
+        &["t", "x"],
+        Double(cells.clone()),
+        &[],
+    );
     let file = writer.import();
     assert_eq!(file.schema("v").chunk_shape, [16, 16_000]);
     assert!(file.numbers::<f64>("v") == cells);

@@ -38,7 +38,8 @@ fn directories_are_searched_and_sorted() {
     assert_eq!(names(paths(&[&root.path().join("*.nc")])).unwrap(), ["z"]);
     // A file given twice counts once, and one given by name needs no extension.
     assert_eq!(
-        names(paths(&[&root.path().join("b/readme.txt"), &root.path().join("b"), &root.path().join("b/m.cdf")])).unwrap(),
+        names(paths(&[&root.path().join("b/readme.txt"), &root.path().join("b"), &root.path().join("b/m.cdf")]))
+            .unwrap(),
         ["readme", "n", "m"]
     );
 }

@@ -65,8 +65,7 @@ fn times_and_attributes_are_as_in_classic_files() {
 #[test]
 fn what_cannot_be_stored_is_reported() {
     let file = imported();
-    let mut skipped =
-        file.report.skipped_variables.iter().map(|skipped| skipped.variable.as_str()).collect::<Vec<_>>();
+    let mut skipped = file.report.skipped_variables.iter().map(|skipped| skipped.variable.as_str()).collect::<Vec<_>>();
     skipped.sort_unstable();
     assert_eq!(skipped, ["_hidden", "lists", "more/inside", "pairs"], "{:?}", file.remarks());
     assert!(file.remarks().iter().any(|remark| remark == "pairs: a compound type cannot be stored"));

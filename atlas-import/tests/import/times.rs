@@ -13,7 +13,8 @@ fn times(values: Values, units: &str, attributes: &[(&str, Values)]) -> crate::i
 #[test]
 fn integers_and_floats_become_timestamps() {
     let day = 86_400;
-    for values in [Short(vec![1, 2]), Int(vec![1, 2]), Int64(vec![1, 2]), Float(vec![1.0, 2.0]), Double(vec![1.0, 2.0])] {
+    for values in [Short(vec![1, 2]), Int(vec![1, 2]), Int64(vec![1, 2]), Float(vec![1.0, 2.0]), Double(vec![1.0, 2.0])]
+    {
         let file = times(values, "days since 1970-01-01 00:00:00", &[("calendar", "standard".into())]);
         assert_eq!(file.schema("time").dtype, DType::TimestampNanoseconds);
         assert_eq!(file.seconds("time"), [Some(day), Some(2 * day)]);

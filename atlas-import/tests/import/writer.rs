@@ -116,24 +116,24 @@ impl Writer {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let header = self.header(&vec![0; self.variables.len()]).len() as u64;
         let is_record = |variable: &Variable| variable.dims.first().is_some_and(|dim| self.dims[*dim].1 == 0);
-        let record_bytes = |variable: &Variable| variable.values.bytes().len() as u64 / self.records.max(1);
+        let contents = self.variables.iter().map(|variable| variable.values.bytes()).collect::<Vec<_>>();
         let alone = self.variables.iter().filter(|variable| is_record(variable)).count() == 1;
 
         let mut offsets = vec![0; self.variables.len()];
         let mut body = Vec::new();
-        for (index, variable) in self.variables.iter().enumerate().filter(|(_, variable)| !is_record(variable)) {
+        for (index, _) in self.variables.iter().enumerate().filter(|(_, variable)| !is_record(variable)) {
             offsets[index] = header + body.len() as u64;
-            body.extend(variable.values.bytes());
+            body.extend(&contents[index]);
             pad(&mut body);
         }
         for record in 0..self.records.max(1) {
-            for (index, variable) in self.variables.iter().enumerate().filter(|(_, variable)| is_record(variable)) {
+            for (index, _) in self.variables.iter().enumerate().filter(|(_, variable)| is_record(variable)) {
                 if record == 0 {
                     offsets[index] = header + body.len() as u64;
                 }
                 if self.records > 0 {
-                    let (size, bytes) = (record_bytes(variable) as usize, variable.values.bytes());
-                    body.extend(&bytes[record as usize * size..(record as usize + 1) * size]);
+                    let size = contents[index].len() / self.records as usize;
+                    body.extend(&contents[index][record as usize * size..][..size]);
                     if !alone {
                         pad(&mut body);
                     }

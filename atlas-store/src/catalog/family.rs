@@ -39,6 +39,13 @@ pub(crate) struct SegmentRef {
     pub(crate) last_id: u64,
 }
 
+impl SegmentRef {
+    /// Whether chunks of this array can be in it.
+    pub(crate) fn may_hold(&self, id: u64) -> bool {
+        (self.first_id..=self.last_id).contains(&id)
+    }
+}
+
 impl ArrayEntry {
     /// The statistics of the array; `None` until the flush after its last change.
     pub fn statistics(&self) -> Option<&Statistics> {

@@ -16,6 +16,7 @@ use crate::attribute::{Attribute, AttributeType, check_key};
 use crate::codec::Codec;
 use crate::error::{Error, Result};
 use crate::schema::{ArraySchema, check_name, directory_name};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -29,10 +30,21 @@ pub(crate) struct Catalog {
     pub(crate) schemas: Vec<Arc<ArraySchema>>,
     pub(crate) families: BTreeMap<String, Arc<Family>>,
     pub(crate) attributes: BTreeMap<(String, AttributeType), Arc<AttributeColumn>>,
+    /// Segments that this catalog does not need and that readers of an earlier one may.
+    pub(crate) retired: Vec<RetiredSegment>,
     /// Rows of datasets deleted since the last [`Catalog::settle`].
     pub(crate) deleted: HashSet<u32>,
     /// Schema numbers by schema; made when the first array is defined.
     pub(crate) interned: Option<HashMap<Arc<ArraySchema>, u32>>,
+}
+
+/// A segment that was live until a compaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RetiredSegment {
+    pub(crate) object: String,
+    pub(crate) bytes: u64,
+    /// When it was retired, in seconds since the epoch.
+    pub(crate) since: u64,
 }
 
 impl Catalog {

@@ -1,6 +1,8 @@
 //! The catalog as it is serialised: schemas once, everything else in columns over the datasets.
 
-use crate::catalog::{ArrayEntry, AttributeColumn, AttributeValues, Catalog, DatasetNames, Family, SegmentRef};
+use crate::catalog::{
+    ArrayEntry, AttributeColumn, AttributeValues, Catalog, DatasetNames, Family, RetiredSegment, SegmentRef,
+};
 use crate::cells::VarCells;
 use crate::codec::Codec;
 use crate::dtype::DType;
@@ -172,6 +174,8 @@ pub(crate) struct CatalogRecord {
     schemas: Vec<SchemaRecord>,
     arrays: Vec<FamilyRecord>,
     attributes: Vec<AttributeRecord>,
+    #[serde(default)]
+    retired: Vec<RetiredSegment>,
 }
 
 impl CatalogRecord {
@@ -192,6 +196,7 @@ impl CatalogRecord {
             schemas: catalog.schemas.iter().map(schema).collect(),
             arrays: catalog.families.values().map(|family| family_record(family, datasets)).collect(),
             attributes: catalog.attributes.values().map(|column| attribute_record(column, datasets)).collect(),
+            retired: catalog.retired.clone(),
         }
     }
 
@@ -201,6 +206,7 @@ impl CatalogRecord {
             snapshot: self.snapshot,
             codec: self.codec.parse::<Codec>().map_err(|error| error.to_string())?,
             next_array_id: self.next_array_id,
+            retired: self.retired,
             ..Catalog::default()
         };
         for record in self.schemas {

@@ -213,3 +213,29 @@ pub(crate) fn decode_chunk(view: View<'_>, dtype: DType, cells: &Range<u64>, fet
         Ok(T::wrap(out))
     }, var => Ok(Cells::Var(VarCells::default())))
 }
+
+/// All cells of some chunks, given as (segment, entry). Neighbours in a segment share what they decode.
+pub(crate) fn read_chunks(segments: &[Arc<Segment>], dtype: DType, places: &[(usize, usize)]) -> Result<Vec<Cells>> {
+    let mut wanted = Vec::with_capacity(places.len());
+    for &(segment, entry) in places {
+        #[allow(clippy::cast_possible_truncation, reason = "segments are numbered by a u32 when they are written")]
+        wanted.push((segment as u32, segments[segment].index()?.chunk_place(entry).cells));
+    }
+    let fetched = Fetched::fetch(segments, wanted.iter().cloned())?;
+    if dtype.physical() == Physical::Var {
+        let mut reader = TextReader::new(&fetched, dtype);
+        let read = |(number, cells): (u32, Range<u64>)| {
+            reader.read(number, segments[number as usize].view()?, &cells).map(Cells::Var)
+        };
+        return wanted.into_iter().map(read).collect();
+    }
+    with_physical!(dtype.physical(), T => {
+        let mut reader = NumberReader::<T>::new(&fetched);
+        wanted.into_iter().map(|(number, cells)| {
+            #[allow(clippy::cast_possible_truncation, reason = "a chunk is held in memory")]
+            let mut out = vec![T::default(); (cells.end - cells.start) as usize];
+            reader.read(number, segments[number as usize].view()?, &cells, &mut out)?;
+            Ok(T::wrap(out))
+        }).collect()
+    }, var => Ok(Vec::new()))
+}

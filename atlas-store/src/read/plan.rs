@@ -219,7 +219,7 @@ fn find_chunk(segments: &[Arc<Segment>], id: u64, chunk: u32, cells: &Region) ->
     for (number, segment) in segments.iter().enumerate().rev() {
         // Segments are numbered by a u32 when they are written.
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        if !(segment.reference.first_id..=segment.reference.last_id).contains(&id) {
+        if !segment.reference.may_hold(id) {
             continue;
         }
         if let Some(place) = segment.index()?.find(id, chunk) {

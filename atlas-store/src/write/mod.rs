@@ -3,4 +3,5 @@
 mod builder;
 mod pending;
 
-pub(crate) use pending::PendingFamily;
+pub(crate) use builder::{SealedChunk, SegmentBuilder};
+pub(crate) use pending::{PendingFamily, array_statistics};

@@ -159,7 +159,7 @@ impl PendingFamily {
             return Ok(Some(cells));
         }
         for segment in self.committed.iter().rev() {
-            if !(segment.reference.first_id..=segment.reference.last_id).contains(&id) {
+            if !segment.reference.may_hold(id) {
                 continue;
             }
             if let Some(place) = segment.index()?.find(id, chunk) {
@@ -187,23 +187,9 @@ impl PendingFamily {
 
     /// The statistics of an array as it is now.
     pub(crate) fn statistics(&self, id: u64, schema: &ArraySchema) -> Result<Statistics> {
-        let mut zones: BTreeMap<u32, &Statistics> = BTreeMap::new();
-        for segment in &self.committed {
-            if (segment.reference.first_id..=segment.reference.last_id).contains(&id) {
-                let all = segment.zones()?;
-                zones.extend(segment.index()?.chunks_of(id).map(|(chunk, entry)| (chunk, &all[entry])));
-            }
-        }
+        let mut zones = committed_zones(&self.committed, id)?;
         zones.extend(self.builder.zones_of(id));
-        let mut total = Statistics::empty(self.dtype);
-        for zone in zones.values() {
-            total.merge(zone);
-        }
-        let unwritten = schema.cell_count() - total.row_count.min(schema.cell_count());
-        if unwritten > 0 {
-            total.merge(&Statistics::of_unwritten(self.dtype, schema.fill_value.as_ref(), unwritten));
-        }
-        Ok(total)
+        Ok(merged(&zones, schema))
     }
 
     /// Makes the segment durable; `None` where nothing was written.
@@ -215,4 +201,32 @@ impl PendingFamily {
 #[allow(clippy::cast_possible_truncation, reason = "a chunk that is written is held in memory")]
 fn cell_count(region: &Region) -> usize {
     crate::region::cell_count(region.shape()).unwrap_or(0) as usize
+}
+
+/// The zone maps of an array's chunks, the newest of each.
+fn committed_zones(segments: &[Arc<Segment>], id: u64) -> Result<BTreeMap<u32, &Statistics>> {
+    let mut zones = BTreeMap::new();
+    for segment in segments.iter().filter(|segment| segment.reference.may_hold(id)) {
+        let all = segment.zones()?;
+        zones.extend(segment.index()?.chunks_of(id).map(|(chunk, entry)| (chunk, &all[entry])));
+    }
+    Ok(zones)
+}
+
+/// The statistics of an array from those of its chunks; chunks that were never written hold the fill value.
+fn merged(zones: &BTreeMap<u32, &Statistics>, schema: &ArraySchema) -> Statistics {
+    let mut total = Statistics::empty(schema.dtype);
+    for zone in zones.values() {
+        total.merge(zone);
+    }
+    let unwritten = schema.cell_count() - total.row_count.min(schema.cell_count());
+    if unwritten > 0 {
+        total.merge(&Statistics::of_unwritten(schema.dtype, schema.fill_value.as_ref(), unwritten));
+    }
+    total
+}
+
+/// The statistics of a committed array, from its zone maps.
+pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &ArraySchema) -> Result<Statistics> {
+    Ok(merged(&committed_zones(segments, id)?, schema))
 }
