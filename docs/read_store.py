@@ -1,27 +1,24 @@
-"""Reads an Atlas store without Atlas: a second implementation of format.md, with nothing but numpy, zstandard and pcodec
-(and lz4, for stores that use it).
+"""Reads Atlas stores without Atlas, from what format.md says: its sections are named below. Needs numpy, zstandard and
+pcodec, and lz4 for stores that use it.
 
-    python read_store.py STORE                   lists datasets, attributes, arrays and statistics
-    python read_store.py STORE DATASET ARRAY     prints the cells of an array
+    python read_store.py STORE                       lists datasets, attributes, arrays and statistics
+    python read_store.py STORE DATASET ARRAY         prints an array
+    read_store.open("fleet").read("c1", "depth")     gives a numpy array; texts and binary are objects
 
-    store = read_store.open("fleet")
-    store.read("cast_000", "temperature")        # a numpy array
-
-It is written to be read next to format.md, whose sections the headings name. Everything that it uses is checked against
-its checksum; what does not match raises `CorruptStore`. Dtypes are numpy's, with times as datetime64[ns], and strings and
-binary as object arrays of str and bytes.
+What is not as the format or a checksum says raises `CorruptStore`.
 """
 
-import itertools
+import io
 import json
 import re
 import struct
 import sys
 from bisect import bisect_left
-from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
+from importlib import import_module
+from itertools import count, pairwise, product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import zstandard
@@ -29,9 +26,8 @@ from pcodec import wrapped as pco
 
 VERSION = 1
 CATALOG_NAMES = [f"atlas.{form}{packed}" for form in ("json", "msgpack") for packed in ("", ".zst", ".lz4")]
-JSON_FRAME = re.compile(rb'\{"format":"atlas","version":(\d+),"crc32c":"([0-9a-f]{8})","catalog":\n(.*)\n\}\n', re.DOTALL)
-FOOTER_BYTES = 64
-DTYPES = {  # in the order of their codes (§5): the dtype of the stored cells, and of the array that a reader gets
+JSON_FRAME = re.compile(rb'\{"format":"atlas","version":(\d+),"crc32c":"([0-9a-f]{8})","catalog":\n(.*)\n\}\n', re.S)
+DTYPES = {  # in the order of their codes (§5): how a cell is stored, and the numpy dtype that it is read as
     **{"bool": ("u1", "?"), "int8": ("i1", "i1"), "int16": ("<i2", "i2"), "int32": ("<i4", "i4")},
     **{"int64": ("<i8", "i8"), "uint8": ("u1", "u1"), "uint16": ("<u2", "u2"), "uint32": ("<u4", "u4")},
     **{"uint64": ("<u8", "u8"), "float32": ("<f4", "f4"), "float64": ("<f8", "f8")},
@@ -48,31 +44,29 @@ def check(holds: bool, what: str) -> None:
         raise CorruptStore(what)
 
 
-# Checksums and general compression
+# Checksums and compression
 
 
 @lru_cache(maxsize=64)
 def crc_shift(level: int) -> np.ndarray:
     """Four tables, one for each byte of a CRC register, that move it past 2**level zero bytes."""
     if level > 0:
-        half = crc_shift(level - 1)
-        return shifted(half, half)
-    crc = np.arange(256, dtype=np.uint32)
+        return shifted(crc_shift(level - 1), crc_shift(level - 1))
+    byte = crc = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         crc = np.where(crc & 1, (crc >> 1) ^ np.uint32(0x82F63B78), crc >> 1)
-    return np.stack([crc, *(np.arange(256, dtype=np.uint32) << shift for shift in (0, 8, 16))])
+    return np.stack([crc, byte, byte << 8, byte << 16])
 
 
 def shifted(tables: np.ndarray, crc: np.ndarray) -> np.ndarray:
-    a, b, c, d = (tables[byte][(crc >> np.uint32(8 * byte)) & np.uint32(255)] for byte in range(4))
-    return a ^ b ^ c ^ d
+    return np.bitwise_xor.reduce([table[(crc >> (8 * byte)) & 255] for byte, table in enumerate(tables)])
 
 
 def crc32c(content: bytes) -> int:
-    """CRC-32C. A CRC is linear, so each byte has its own register, and neighbours are joined until one is left."""
-    # These four bytes bring the register from 0 to the initial value 0xFFFFFFFF, and zeros before them change nothing.
-    crc = crc_shift(0)[0][np.frombuffer(b"\x09\xd3\x0c\xaf" + content, np.uint8)]
-    for level in itertools.count():
+    """CRC-32C. A CRC is linear: every byte gets its own register, and neighbours are joined until one is left."""
+    # These four bytes bring the register from 0 to its initial value 0xFFFFFFFF; zeros before them change nothing.
+    crc = crc_shift(0)[0][np.frombuffer(b"\x54\x64\x1f\x64" + content, np.uint8)]
+    for level in count():
         if crc.size == 1:
             return int(crc[0]) ^ 0xFFFFFFFF
         if crc.size % 2:
@@ -80,36 +74,19 @@ def crc32c(content: bytes) -> int:
         crc = shifted(crc_shift(level), crc[0::2]) ^ crc[1::2]
 
 
-def inflate(decompressor, content: bytes, what: str) -> bytes:
-    """One whole frame and nothing after it."""
+def unpack(packing: str, content: bytes, what: str, size: int | None = None) -> bytes:
+    """One whole "zstd" or "lz4 frame", or an "lz4 block" of known size."""
     try:
-        out = decompressor.decompress(content)
-    except (zstandard.ZstdError, RuntimeError) as error:
+        if packing == "lz4 block":
+            out = import_module("lz4.block").decompress(content, uncompressed_size=size)
+        else:
+            zstd = zstandard.ZstdDecompressor().decompressobj
+            frame = zstd() if packing == "zstd" else import_module("lz4.frame").LZ4FrameDecompressor()
+            out = frame.decompress(content)
+            check(frame.eof and not frame.unused_data, f"{what}: not one whole frame")
+    except (zstandard.ZstdError, RuntimeError) as error:  # lz4 raises RuntimeErrors
         raise CorruptStore(f"{what}: {error}") from error
-    check(decompressor.eof and not decompressor.unused_data, f"{what}: not one whole frame")
-    return out
-
-
-def unpack_frame(packed: str, content: bytes, what: str) -> bytes:
-    if packed == "zstd":
-        return inflate(zstandard.ZstdDecompressor().decompressobj(), content, what)
-    import lz4.frame
-
-    return inflate(lz4.frame.LZ4FrameDecompressor(), content, what)
-
-
-def unpack(packed: str, content: bytes, size: int, what: str) -> bytes:
-    """A zstd frame or an lz4 block of known raw size."""
-    if packed == "zstd":
-        out = unpack_frame("zstd", content, what)
-    else:
-        import lz4.block
-
-        try:
-            out = lz4.block.decompress(content, uncompressed_size=size)
-        except lz4.block.LZ4BlockError as error:
-            raise CorruptStore(f"{what}: {error}") from error
-    check(len(out) == size, f"{what}: {len(out)} bytes, not {size}")
+    check(size is None or len(out) == size, f"{what}: {len(out)} bytes, not {size}")
     return out
 
 
@@ -122,8 +99,8 @@ def read_catalog(store: Path) -> dict:
         raise FileNotFoundError(f"no Atlas store at {store}")
     content, what = path.read_bytes(), path.name
     if path.suffix in (".zst", ".lz4"):
-        content = unpack_frame({".zst": "zstd", ".lz4": "lz4"}[path.suffix], content, what)
-    if path.name.startswith("atlas.json"):
+        content = unpack("zstd" if path.suffix == ".zst" else "lz4 frame", content, what)
+    if what.startswith("atlas.json"):
         frame = JSON_FRAME.fullmatch(content)
         check(frame is not None, f"{what}: not an Atlas catalog")
         version, crc, body, parse = int(frame[1]), int(frame[2], 16), frame[3], json.loads
@@ -131,320 +108,233 @@ def read_catalog(store: Path) -> dict:
         check(len(content) >= 16 and content[:8] == b"ATLASCAT", f"{what}: not an Atlas catalog")
         (version, crc), body, parse = struct.unpack("<II", content[8:16]), content[16:], parse_msgpack
     check(version == VERSION, f"{what}: format version {version}; this reader knows {VERSION}")
-    check(crc32c(body) == crc, f"{what}: checksum of the catalog")
+    check(crc32c(body) == crc, f"{what}: checksum")
     return parse(body)
 
 
 def parse_msgpack(body: bytes):
-    value, end = msgpack_value(body, 0)
-    check(end == len(body), "bytes after the catalog")
-    return value
+    stream = io.BytesIO(body)
 
+    def number(kind: str):
+        return struct.unpack(f">{kind}", stream.read(struct.calcsize(f">{kind}")))[0]
 
-MSGPACK_NUMBERS = dict(zip(range(0xCA, 0xD4), [">f", ">d", ">B", ">H", ">I", ">Q", ">b", ">h", ">i", ">q"]))
-MSGPACK_SIZED = {  # marker: (what, bytes of the size that follows)
-    **{0xD9: ("text", 1), 0xDA: ("text", 2), 0xDB: ("text", 4), 0xDC: ("list", 2), 0xDD: ("list", 4)},
-    **{0xDE: ("map", 2), 0xDF: ("map", 4)},
-}
+    def sized(kind: str, size: int):
+        if kind == "text":
+            return stream.read(size).decode()
+        return {value(): value() for _ in range(size)} if kind == "map" else [value() for _ in range(size)]
 
+    def value():
+        marker = number("B")
+        if marker < 0x80 or marker >= 0xE0:
+            return marker if marker < 0x80 else marker - 0x100
+        if marker < 0xA0:
+            return sized("map" if marker < 0x90 else "list", marker & 15)
+        if marker < 0xC0:
+            return sized("text", marker & 31)
+        if marker in (0xC0, 0xC2, 0xC3):
+            return {0xC0: None, 0xC2: False, 0xC3: True}[marker]
+        if 0xCA <= marker <= 0xD3:
+            return number("fdBHIQbhiq"[marker - 0xCA])
+        check(marker >= 0xD9, f"unexpected MessagePack marker {marker:#x}")
+        if marker <= 0xDB:
+            return sized("text", number("BHI"[marker - 0xD9]))
+        return sized("list" if marker <= 0xDD else "map", number("HI"[marker & 1]))
 
-def msgpack_value(body: bytes, at: int) -> tuple:
-    """The value that begins at a position, and where it ends."""
-    marker, at = body[at], at + 1
-    if marker < 0x80 or marker >= 0xE0:
-        return (marker if marker < 0x80 else marker - 0x100), at
-    if marker in (0xC0, 0xC2, 0xC3):
-        return {0xC0: None, 0xC2: False, 0xC3: True}[marker], at
-    if marker in MSGPACK_NUMBERS:
-        form = MSGPACK_NUMBERS[marker]
-        return struct.unpack_from(form, body, at)[0], at + struct.calcsize(form)
-    if marker < 0xC0:
-        kind, size = ("map", marker & 15) if marker < 0x90 else ("list", marker & 15)
-        if marker >= 0xA0:
-            kind, size = "text", marker & 31
-    else:
-        check(marker in MSGPACK_SIZED, f"catalog: unexpected MessagePack marker {marker:#x}")
-        kind, width = MSGPACK_SIZED[marker]
-        size, at = int.from_bytes(body[at : at + width], "big"), at + width
-    if kind == "text":
-        return body[at : at + size].decode(), at + size
-    values = []
-    for _ in range(size * (2 if kind == "map" else 1)):
-        value, at = msgpack_value(body, at)
-        values.append(value)
-    return (dict(zip(values[0::2], values[1::2])) if kind == "map" else values), at
+    return value()
 
 
 # §3 The catalog value
 
 
-@dataclass(frozen=True)
-class Array:
-    """One array of one dataset: what the catalog says about it."""
-
-    name: str
-    dtype: str
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    chunk_shape: tuple[int, ...]
-    fill_value: object
-    statistics: dict
-    id: int
-
-
 def scalar(dtype: str, value):
-    """A scalar of the catalog as a Python or numpy value; None stays None."""
     if value is None:
         return None
     if dtype == "binary":
         return bytes.fromhex(value)
     if dtype.startswith("float"):
-        kind = DTYPES[dtype][0]
         if isinstance(value, str) and value.startswith("0x"):
-            return np.array(int(value, 16), kind.replace("f", "u")).view(kind)[()]
-        return np.dtype(kind).type(value)
+            return np.array(int(value, 16), dtype.replace("float", "uint")).view(dtype)[()]
+        return np.dtype(dtype).type(value)
     return np.datetime64(value, "ns") if dtype == "timestamp_nanoseconds" else value
 
 
-def cell(column, position: int):
-    """A cell of a compact column."""
-    return column[position] if isinstance(column, list) else column
+def cell(compact, position: int):
+    return compact[position] if isinstance(compact, list) else compact
+
+
+def position_of(row: int, rows: list[int] | None) -> int | None:
+    """Where a row is in columns over `rows`, if it is."""
+    position = row if rows is None else bisect_left(rows, row)
+    return position if rows is None or rows[position : position + 1] == [row] else None
 
 
 class Store:
     def __init__(self, path: Path):
-        self.path = path
-        self.catalog = read_catalog(path)
-        self.snapshot: int = self.catalog["snapshot"]
+        self.path, self.catalog = path, read_catalog(path)
         self.datasets: list[str] = self.catalog["datasets"]
         self._rows = {name: row for row, name in enumerate(self.datasets)}
         self._families = {family["name"]: family for family in self.catalog["arrays"]}
         self._segments: dict[str, Segment] = {}
 
-    @staticmethod
-    def _position(rows: list[int] | None, row: int) -> int | None:
-        """Where a row is in columns over `rows`, if it is."""
-        if rows is None:
-            return row
-        position = bisect_left(rows, row)
-        return position if position < len(rows) and rows[position] == row else None
-
     def attributes(self, dataset: str) -> dict:
-        found, row = {}, self._rows[dataset]
+        found = {}
         for column in self.catalog["attributes"]:
-            ((kind, values),) = column["values"].items()
-            if (position := self._position(column["rows"], row)) is not None:
-                found[column["key"]] = scalar(kind, values[position])
+            ((dtype, values),) = column["values"].items()
+            if (position := position_of(self._rows[dataset], column["rows"])) is not None:
+                found[column["key"]] = scalar(dtype, values[position])
         return found
 
-    def arrays(self, dataset: str) -> dict[str, Array]:
-        found = {name: self._array(family, self._rows[dataset]) for name, family in self._families.items()}
-        return {name: array for name, array in found.items() if array is not None}
+    def arrays(self, dataset: str) -> dict[str, SimpleNamespace]:
+        """By name: dtype, dims, shape, chunk_shape, fill_value, statistics, id."""
+        found = {}
+        for name, family in self._families.items():
+            if (position := position_of(self._rows[dataset], family["rows"])) is not None:
+                found[name] = array = SimpleNamespace(**self.catalog["schemas"][cell(family["schemas"], position)])
+                check(array.dtype == family["dtype"], f"{name}: a schema of {array.dtype} in {family['dtype']}")
+                array.fill_value, array.id = scalar(array.dtype, array.fill_value), family["ids"][position]
+                columns, array.statistics = family["statistics"], {"sum": None}
+                for key in ("row_count", "null_count", "nan_count"):
+                    array.statistics[key] = cell(columns[key], position)
+                for bit, key in enumerate(("min", "max")):
+                    array.statistics[key] = scalar(array.dtype, columns[key][position])
+                    array.statistics[f"{key}_exact"] = bool(cell(columns["exact"], position) >> bit & 1)
+                for key, dtype in (("sum", "float64"), ("int_sum", "int64")):
+                    if columns[key] and columns[key][position] is not None:
+                        array.statistics["sum"] = scalar(dtype, columns[key][position])
+        return found
 
-    def _array(self, family: dict, row: int) -> Array | None:
-        position = self._position(family["rows"], row)
-        if position is None:
-            return None
-        schema = self.catalog["schemas"][cell(family["schemas"], position)]
-        dtype, columns = family["dtype"], family["statistics"]
-        check(schema["dtype"] == dtype, f"{family['name']}: its schema is {schema['dtype']}, not {dtype}")
-        statistics = {key: cell(columns[key], position) for key in ("row_count", "null_count", "nan_count")}
-        statistics |= {key: scalar(dtype, columns[key][position]) for key in ("min", "max")}
-        exact = cell(columns["exact"], position)
-        statistics |= {"min_exact": bool(exact & 1), "max_exact": bool(exact & 2), "sum": None}
-        for key, kind in (("sum", "float64"), ("int_sum", "int64")):
-            if columns[key] and columns[key][position] is not None:
-                statistics["sum"] = scalar(kind, columns[key][position])
-        shapes = (tuple(schema[key]) for key in ("dims", "shape", "chunk_shape"))
-        fill_value = scalar(dtype, schema["fill_value"])
-        return Array(family["name"], dtype, *shapes, fill_value, statistics, family["ids"][position])
+    def segments(self, name: str) -> list["Segment"]:
+        family = self._families[name]
+        for entry in family["segments"]:
+            if entry["object"] not in self._segments:
+                self._segments[entry["object"]] = Segment(self.path, entry, family["dtype"])
+        return [self._segments[entry["object"]] for entry in family["segments"]]
 
     # §4 Chunks
 
-    def read(self, dataset: str, array: str) -> np.ndarray:
+    def read(self, dataset: str, name: str) -> np.ndarray:
         """All cells of an array."""
-        found = self.arrays(dataset)[array]
-        kind = DTYPES[found.dtype][1]
-        empty = {"string": "", "binary": b""}.get(found.dtype, 0)
-        out = np.full(found.shape, empty if found.fill_value is None else found.fill_value, kind)
-        segments = [self._segment(entry, found.dtype) for entry in self._families[array]["segments"]
-                    if entry["first_id"] <= found.id <= entry["last_id"]]  # fmt: skip
-        grid = [range(0, extent, step) for extent, step in zip(found.shape, found.chunk_shape)]
-        for number, corner in enumerate(itertools.product(*grid)):
-            region = tuple(slice(start, min(start + step, extent))
-                           for start, step, extent in zip(corner, found.chunk_shape, found.shape))  # fmt: skip
-            newest = next((segment for segment in reversed(segments) if (found.id, number) in segment.chunks), None)
-            if newest is not None:
-                cells, extents = newest.read(newest.chunks[found.id, number]), [part.stop - part.start for part in region]
-                check(cells.size == prod(extents), f"{newest.name}: chunk {number} has {cells.size} cells")
-                out[region] = cells.view(kind).reshape(extents)
+        array = self.arrays(dataset)[name]
+        dtype, missing = DTYPES[array.dtype][1], {"string": "", "binary": b""}.get(array.dtype, 0)
+        out = np.full(array.shape, missing if array.fill_value is None else array.fill_value, dtype)
+        grid = [range(0, extent, step) for extent, step in zip(array.shape, array.chunk_shape)]
+        for number, corner in enumerate(product(*grid)):
+            part = out[tuple(slice(start, start + step) for start, step in zip(corner, array.chunk_shape)) + (...,)]
+            holders = (segment for segment in reversed(self.segments(name)) if (array.id, number) in segment.chunks)
+            if (newest := next(holders, None)) is not None:
+                cells = newest.read(newest.chunks[array.id, number])
+                check(cells.size == part.size, f"{newest.name}: chunk {number} has {cells.size} cells, not {part.size}")
+                part[...] = cells.view(dtype).reshape(part.shape)
         return out
-
-    def segments(self, array: str) -> list["Segment"]:
-        family = self._families[array]
-        return [self._segment(entry, family["dtype"]) for entry in family["segments"]]
-
-    def _segment(self, entry: dict, dtype: str) -> "Segment":
-        if entry["object"] not in self._segments:
-            self._segments[entry["object"]] = Segment(self.path / entry["object"], entry, dtype)
-        return self._segments[entry["object"]]
 
 
 # §5 Segments
 
 
-class Columns:
-    """Columns of numbers, one after the other."""
-
-    def __init__(self, content: bytes, what: str):
-        self.content, self.at, self.what = content, 0, what
-
-    def bytes(self, size: int) -> bytes:
-        check(size <= len(self.content) - self.at, f"{self.what}: too short")
-        self.at += size
-        return self.content[self.at - size : self.at]
-
-    def next(self, kind: str, count: int) -> np.ndarray:
-        return np.frombuffer(self.bytes(count * np.dtype(kind).itemsize), kind)
-
-    def end(self) -> None:
-        check(self.at == len(self.content), f"{self.what}: too long")
+def columns(content: bytes, what: str, *kinds: tuple[str, int]) -> list[np.ndarray]:
+    """Columns of numbers, one after the other, and nothing after them."""
+    ends = np.cumsum([0] + [np.dtype(kind).itemsize * int(number) for kind, number in kinds]).tolist()
+    check(ends[-1] == len(content), f"{what}: {len(content)} bytes, not {ends[-1]}")
+    return [np.frombuffer(content, kind, int(number), at) for (kind, number), at in zip(kinds, ends)]
 
 
-def starts(first: int, sizes: np.ndarray) -> np.ndarray:
+def texts(content: bytes, dtype: str, number: int, what: str) -> np.ndarray:
+    """Strings or binary: their lengths, then their bytes."""
+    check(4 * number <= len(content), f"{what}: too short")
+    ends = starts(np.frombuffer(content, "<u4", number)) + 4 * number
+    check(ends[-1] == len(content), f"{what}: {len(content)} bytes, not {ends[-1]}")
+    found = [content[start:end] for start, end in pairwise(ends)]
+    return np.array([text if dtype == "binary" else text.decode() for text in found] + [None], "O")[:-1]
+
+
+def starts(sizes: np.ndarray) -> np.ndarray:
     """Running sums: where each begins, and where the last ends."""
-    return np.concatenate([[first], first + np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
+    return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64)
 
 
 class Segment:
-    def __init__(self, path: Path, entry: dict, dtype: str):
-        self.path, self.name, self.dtype, self.size = path, entry["object"], dtype, entry["bytes"]
-        check(path.is_file() and path.stat().st_size == self.size, f"{self.name}: not a file of {self.size} bytes")
-        header, footer = self._bytes(0, 16), self._bytes(self.size - FOOTER_BYTES, FOOTER_BYTES)
-        magic, version, crc = struct.unpack("<8sII", header)
-        check(magic == b"ATLASSEG" and crc == crc32c(header[:12]), f"{self.name}: header")
-        check(crc32c(footer) == entry["crc32c"], f"{self.name}: not the segment that the catalog names")
-        index, raw_index, zones, raw_zones, index_crc, zones_crc, code, footer_version, crc, _, magic = struct.unpack(
-            "<QQQQIIIIII8s", footer
-        )
-        check(magic == b"ATLASEND" and crc == crc32c(footer[:48]), f"{self.name}: footer")
-        check(version == footer_version == VERSION, f"{self.name}: format version {version}, {footer_version}")
-        check(code == list(DTYPES).index(dtype), f"{self.name}: dtype code {code} is not {dtype}")
-        zones_at = self.size - FOOTER_BYTES - zones
-        self._zones = Columns(self._frame(zones_at, zones, raw_zones, zones_crc, "zone maps"), f"{self.name}: zone maps")
-        self._parse_index(self._frame(zones_at - index, index, raw_index, index_crc, "index"), zones_at - index)
+    def __init__(self, store: Path, entry: dict, dtype: str):
+        self.name, self.dtype, size = entry["object"], dtype, entry["bytes"]
+        path = store / self.name
+        check(path.is_file() and path.stat().st_size == size >= 80, f"{self.name}: not a file of {size} bytes")
+        self.file = np.memmap(path, np.uint8, "r")
+        header, footer = self._bytes(0, 16), self._bytes(size - 64, 64, entry["crc32c"], "footer")
+        version = VERSION.to_bytes(4, "little")
+        check(header == b"ATLASSEG" + version + crc32c(header[:12]).to_bytes(4, "little"), f"{self.name}: header")
+        index, raw_index, zones, raw_zones, index_crc, zones_crc, code = struct.unpack("<4Q3I", footer[:44])
+        end = version + crc32c(footer[:48]).to_bytes(4, "little") + bytes(4) + b"ATLASEND"
+        check(footer[44:] == end and code == list(DTYPES).index(dtype), f"{self.name}: footer")
+        zones_at, index_at = size - 64 - zones, size - 64 - zones - index
+        self.zones = self._frame(zones_at, zones, zones_crc, "zone maps", raw_zones)
+        self._parse_index(self._frame(index_at, index, index_crc, "index", raw_index), index_at)
+        ids = [array for array, _ in self.chunks]
+        check((min(ids), max(ids)) == (entry["first_id"], entry["last_id"]), f"{self.name}: other arrays' chunks")
+
+    def _bytes(self, start: int, size: int, crc: int | None = None, what: str = "") -> bytes:
+        check(0 <= start <= start + size <= self.file.size, f"{self.name}: {what} outside of the file")
+        content = self.file[start : start + size].tobytes()
+        check(crc is None or crc32c(content) == crc, f"{self.name}: checksum of {what}")
+        return content
+
+    def _frame(self, start: int, size: int, crc: int, what: str, raw_size: int) -> bytes:
+        return unpack("zstd", self._bytes(start, size, crc, what), f"{self.name}: {what}", raw_size)
+
+    def _parse_index(self, index: bytes, end: int) -> None:
+        blocks, pages, chunks = struct.unpack("<3Q", index[:24])
+        kinds = [("u1", blocks)] + 3 * [("<u4", blocks)] + 4 * [("<u4", pages)]
+        kinds += [("<u8", chunks), ("<u4", chunks), ("<u8", chunks)]
+        found = columns(index[24:], f"{self.name}: index", *kinds)
+        self.encoding, block_pages, self.header_bytes, self.header_crc = found[:4]
+        self.page_cells, self.stored, self.raw, self.page_crc, ids, numbers, chunk_cells = found[4:]
+        self.page_starts, self.chunk_starts = starts(self.page_cells), starts(chunk_cells)
+        check(self.page_starts[-1] == self.chunk_starts[-1], f"{self.name}: pages and chunks have unequal cells")
+        check(block_pages.sum() == pages, f"{self.name}: blocks have {block_pages.sum()} pages, not {pages}")
+        # A page lies behind all pages before it and all block headers up to its own block's.
+        self.block_of = np.repeat(np.arange(blocks), block_pages)
+        headers, bodies = 16 + starts(self.header_bytes), starts(self.stored)
+        check(headers[-1] + bodies[-1] == end, f"{self.name}: the blocks do not end where the index begins")
+        self.page_at, self.header_at = bodies[:-1] + headers[1:][self.block_of], headers + bodies[starts(block_pages)]
+        # Of several entries of a chunk the last one counts.
+        self.chunks = {key: entry for entry, key in enumerate(zip(ids.tolist(), numbers.tolist()))}
         self.page = lru_cache(maxsize=8)(self._page)
 
-    def _bytes(self, start: int, size: int) -> bytes:
-        check(0 <= start <= start + size <= self.size, f"{self.name}: sizes do not fit the file")
-        with self.path.open("rb") as file:
-            file.seek(start)
-            return file.read(size)
-
-    def _frame(self, start: int, size: int, raw_size: int, crc: int, what: str) -> bytes:
-        content = self._bytes(start, size)
-        check(crc32c(content) == crc, f"{self.name}: checksum of the {what}")
-        return unpack("zstd", content, raw_size, f"{self.name}: {what}")
-
-    def _parse_index(self, raw: bytes, blocks_end: int) -> None:
-        columns = Columns(raw, f"{self.name}: index")
-        blocks, pages, chunks = map(int, columns.next("<u8", 3))
-        self.encoding = columns.next("u1", blocks)
-        block_pages, self.header_bytes, self.header_crc = (columns.next("<u4", blocks) for _ in range(3))
-        self.page_cells, self.stored_bytes, self.raw_bytes, self.page_crc = (columns.next("<u4", pages) for _ in range(4))
-        ids, numbers, chunk_cells = (columns.next(kind, chunks) for kind in ("<u8", "<u4", "<u8"))
-        columns.end()
-        self.page_starts, self.chunk_starts = starts(0, self.page_cells), starts(0, chunk_cells)
-        check(self.page_starts[-1] == self.chunk_starts[-1], f"{self.name}: pages and chunks have unequal cells")
-        self.first_pages = starts(0, block_pages)
-        check(self.first_pages[-1] == pages, f"{self.name}: blocks have {self.first_pages[-1]} pages, not {pages}")
-        # A page begins after all pages before it and all block headers up to its own block's.
-        self.block_of_page = np.repeat(np.arange(blocks), block_pages)
-        headers = starts(16, self.header_bytes)
-        page_offsets = starts(0, self.stored_bytes)
-        self.page_offsets = page_offsets[:-1] + headers[self.block_of_page + 1]
-        self.header_offsets = headers[:-1] + page_offsets[self.first_pages[:-1]]
-        check(headers[-1] + page_offsets[-1] == blocks_end, f"{self.name}: the blocks do not end where the index begins")
-        # The last entry of a chunk is the one that counts.
-        self.chunks = {key: position for position, key in enumerate(zip(ids.tolist(), numbers.tolist()))}
-
-    def zone_maps(self) -> dict[str, np.ndarray]:
-        """The statistics of each chunk entry, by column."""
-        columns, count, kind = self._zones, len(self.chunk_starts) - 1, DTYPES[self.dtype][0]
-        columns.at = 0
-        found = {name: columns.next("<u8", count) for name in ("row_count", "null_count", "nan_count")}
-        found["flags"] = columns.next("u1", count)
-        found["sum"] = columns.next("<f8" if self.dtype.startswith("float") else "<i8", count)
-        for name in ("min", "max"):
-            found[name] = columns.next(kind, count) if kind else self._texts(columns, count)
-        columns.end()
-        return found
-
-    def read(self, chunk: int) -> np.ndarray:
+    def read(self, entry: int) -> np.ndarray:
         """The cells of a chunk entry, flat."""
-        start, end = map(int, self.chunk_starts[chunk : chunk + 2])
-        first, last = np.searchsorted(self.page_starts, [start, end - 1], side="right") - 1
-        cells = [self.page(int(page)) for page in range(first, last + 1)]
-        skip = start - int(self.page_starts[first])
-        return np.concatenate(cells)[skip : skip + end - start]
+        start, end = self.chunk_starts[entry : entry + 2].tolist()
+        first, last = np.searchsorted(self.page_starts, [start, end - 1], "right") - 1
+        skip = start - self.page_starts[first]
+        return np.concatenate([self.page(page) for page in range(first, last + 1)])[skip : skip + end - start]
 
     # §6 Encodings
 
     def _page(self, page: int) -> np.ndarray:
-        block, cells, raw_bytes = int(self.block_of_page[page]), int(self.page_cells[page]), int(self.raw_bytes[page])
-        kind, what = DTYPES[self.dtype][0], f"{self.name}: page {page}"
-        check(1 <= cells <= 2**20, f"{what}: {cells} cells")
-        check(kind is None or raw_bytes == cells * np.dtype(kind).itemsize, f"{what}: {raw_bytes} bytes for {cells} cells")
-        header = self._bytes(int(self.header_offsets[block]), int(self.header_bytes[block]))
-        stored = self._bytes(int(self.page_offsets[page]), int(self.stored_bytes[page]))
+        block, cells, size = self.block_of[page], int(self.page_cells[page]), int(self.raw[page])
+        stored_as, what, encoding = DTYPES[self.dtype][0], f"{self.name}: page {page}", self.encoding[block]
+        width = np.dtype(stored_as).itemsize if stored_as else None
+        check(1 <= cells <= 2**20 and (not width or size == cells * width), f"{what}: {cells} cells in {size} bytes")
+        header = self._bytes(int(self.header_at[block]), int(self.header_bytes[block]))
         check((crc32c(header) if header else 0) == self.header_crc[block], f"{what}: checksum of its block's header")
-        check(crc32c(stored) == self.page_crc[page], f"{what}: checksum")
-        encoding = int(self.encoding[block])
-        check(encoding <= 5 and (kind is not None or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
-        if encoding == 5:
-            return self._pco_page(header, stored, cells, kind)
-        packed = "zstd" if encoding in (1, 2) else "lz4"
-        if encoding in (2, 4):
-            raw = self._planes(packed, stored, cells, kind, what)
-        else:
-            raw = stored if encoding == 0 else unpack(packed, stored, raw_bytes, what)
-        check(len(raw) == raw_bytes, f"{what}: {len(raw)} bytes, not {raw_bytes}")
-        if kind:
-            return np.frombuffer(raw, kind)
-        columns = Columns(raw, what)
-        texts = self._texts(columns, cells)
-        columns.end()
-        return texts
-
-    def _texts(self, columns: Columns, count: int) -> np.ndarray:
-        texts = np.empty(count, object)
-        for position, size in enumerate(columns.next("<u4", count).tolist()):
-            text = columns.bytes(size)
-            texts[position] = text if self.dtype == "binary" else text.decode()
-        return texts
-
-    @staticmethod
-    def _planes(packed: str, stored: bytes, cells: int, kind: str, what: str) -> bytes:
-        width = np.dtype(kind).itemsize
-        columns = Columns(stored, what)
-        planes = np.empty((cells, width), np.uint8)
-        for plane, size in enumerate(columns.next("<u4", width).tolist()):
-            content = columns.bytes(size & 0x7FFFFFFF)
-            raw = content if size >> 31 else unpack(packed, content, cells, what)
-            check(len(raw) == cells, f"{what}: plane {plane} has {len(raw)} bytes, not {cells}")
-            planes[:, plane] = np.frombuffer(raw, np.uint8)
-        columns.end()
-        return planes.tobytes()
-
-    @staticmethod
-    def _pco_page(header: bytes, stored: bytes, cells: int, kind: str) -> np.ndarray:
-        file, used = pco.FileDecompressor.new(header)
-        name = np.dtype(kind).kind + str(8 * np.dtype(kind).itemsize)
-        block, _ = file.chunk_decompressor(header[used:], name)
-        out = np.empty(cells, kind)
-        progress, _ = block.read_page_into(stored, cells, out)
-        check(progress.n_processed == cells, f"a pco page of {progress.n_processed} cells, not {cells}")
-        return out
+        raw = self._bytes(int(self.page_at[page]), int(self.stored[page]), self.page_crc[page], f"page {page}")
+        check(encoding <= 5 and (width or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
+        packing = "zstd" if encoding in (1, 2) else "lz4 block"
+        if encoding in (1, 3):
+            raw = unpack(packing, raw, what, size)
+        elif encoding in (2, 4):
+            lengths, planes = np.frombuffer(raw, "<u4", width), raw[4 * width :]
+            ends = starts(lengths & 0x7FFFFFFF)
+            planes = [planes[start:end] for start, end in pairwise(ends)] + [planes[ends[-1] :]]
+            check(planes.pop() == b"", f"{what}: bytes after its planes")
+            planes = [unpack(packing, plane, what, cells) if n < 2**31 else plane for n, plane in zip(lengths, planes)]
+            check({*map(len, planes)} == {cells}, f"{what}: a plane of another length than {cells}")
+            raw = np.frombuffer(b"".join(planes), np.uint8).reshape(width, cells).T.tobytes()
+        elif encoding == 5:
+            file, used = pco.FileDecompressor.new(header)
+            number = f"{np.dtype(stored_as).kind}{8 * width}"
+            out = np.empty(cells, stored_as)
+            file.chunk_decompressor(header[used:], number)[0].read_page_into(raw, cells, out)
+            raw = out.tobytes()
+        check(len(raw) == size, f"{what}: {len(raw)} bytes, not {size}")
+        return np.frombuffer(raw, stored_as) if width else texts(raw, self.dtype, cells, what)
 
 
 def open(path) -> Store:
@@ -455,18 +345,15 @@ def main(arguments: list[str]) -> None:
     if len(arguments) not in (1, 3):
         sys.exit(__doc__)
     store = open(arguments[0])
-    if len(arguments) == 3:
-        print(store.read(arguments[1], arguments[2]))
-        return
-    print(f"snapshot {store.snapshot}, {len(store.datasets)} datasets")
+    if arguments[1:]:
+        return print(store.read(*arguments[1:]))
     for dataset in store.datasets:
         print(dataset)
         for key, value in store.attributes(dataset).items():
             print(f"    {key} = {value!r}")
-        for array in store.arrays(dataset).values():
+        for name, array in store.arrays(dataset).items():
             extents = ", ".join(f"{dim}={extent}" for dim, extent in zip(array.dims, array.shape))
-            known = ", ".join(f"{key} {value}" for key, value in array.statistics.items() if value is not None)
-            print(f"    {array.name}: {array.dtype}({extents}), fill {array.fill_value}; {known}")
+            print(f"    {name}: {array.dtype} ({extents}), fill {array.fill_value}, {array.statistics}")
 
 
 if __name__ == "__main__":

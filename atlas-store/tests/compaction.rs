@@ -11,7 +11,10 @@ use std::time::Duration;
 const AT_ONCE: CompactOptions = CompactOptions { retention: Duration::ZERO };
 
 fn noise(count: usize, seed: u64) -> Vec<f32> {
-    let bits = |k: usize| (k as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_mul(seed * 2 + 1) >> 40;
+    let bits = |k: usize| {
+        let bits = (k as u64 + 1 + (seed << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (bits ^ bits >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
+    };
     (0..count).map(|k| bits(k) as f32 / 1024.0).collect()
 }
 

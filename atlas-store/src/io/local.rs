@@ -140,12 +140,23 @@ impl Storage for LocalStorage {
             .open(self.path(LOCK))
             .map_err(|error| Error::storage(LOCK, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Box::new(file)),
+            Ok(()) => Ok(Box::new(LockGuard(file))),
             Err(TryLockError::WouldBlock) => Err(Error::Conflict {
                 message: format!("another writer holds the store {} (its {LOCK})", self.location()),
             }),
             Err(TryLockError::Error(error)) => Err(Error::storage(LOCK, error)),
         }
+    }
+}
+
+/// Unlocks explicitly: a child process that is being spawned holds a copy of the descriptor for a moment, and closing
+/// ours alone would leave the lock with it.
+struct LockGuard(File);
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // Where this fails, closing the file is what is left.
+        let _ = self.0.unlock();
     }
 }
 
