@@ -11,7 +11,8 @@ use std::process::Stdio;
 
 #[test]
 fn help_has_examples_and_no_arguments_are_a_usage_error() {
-    for name in ["create", "import", "ls", "info", "show", "query", "read", "serve", "demo"] {
+    for name in ["create", "import", "ls", "info", "show", "query", "read", "serve", "rm", "compact", "verify", "demo"]
+    {
         let help = atlas(&[name, "--help"]).ok();
         assert!(help.contains("Examples:") && help.contains(&format!("atlas {name}")), "{name}: {help}");
     }

@@ -24,10 +24,10 @@ pub(crate) fn decode(decoding: &Decoding, stored: StoredCells, shape: &[u64]) ->
         }
         (Decoding::Floats(floats), StoredCells::Numbers(cells)) => numbers(floats.decode(cells)?),
         (Decoding::IntegerTimes { sign, mask, clock }, StoredCells::Numbers(cells)) => {
-            numbers(Cells::I64(clock.from_integers(sign.apply(cells), mask)?))
+            numbers(Cells::I64(clock.tell_integers(sign.apply(cells), mask)?))
         }
         (Decoding::FloatTimes(floats, clock), StoredCells::Numbers(cells)) => {
-            numbers(Cells::I64(clock.from_floats(floats.decode(cells)?)?))
+            numbers(Cells::I64(clock.tell_floats(floats.decode(cells)?)?))
         }
         (Decoding::Bools, StoredCells::Numbers(cells)) => {
             each_number!(cells, cells => numbers(Cells::U8(truths(&cells))), var => Err("strings cannot be bools".into()))

@@ -39,8 +39,10 @@ pub fn find_files(paths: &[String]) -> Result<Vec<FoundFile>, ImportError> {
             }
             Ok(_) => found.push(PathBuf::from(path)),
             Err(_) if path.contains(['*', '?', '[']) => {
-                let matches =
-                    glob::glob(path).map_err(|error| nothing(format!("bad pattern: {}", one_line(error.msg))))?;
+                // As in a shell: `*` does not stand for hidden files.
+                let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::default() };
+                let matches = glob::glob_with(path, options)
+                    .map_err(|error| nothing(format!("bad pattern: {}", one_line(error.msg))))?;
                 for entry in matches {
                     let entry = entry.map_err(|error| nothing(one_line(error)))?;
                     if entry.is_dir() {

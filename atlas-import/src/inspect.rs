@@ -48,26 +48,19 @@ impl VariableSummary {
 /// The file cannot be read, or a chunk shape of `options` does not fit a variable.
 pub fn inspect_file(path: &Path, options: &ImportOptions) -> Result<FileSummary, ImportError> {
     let plan = contained(|| FilePlan::of(&Source::open(path)?, options)).map_err(|failure| failure.into_error(path))?;
-    let mut skipped_variables = Vec::new();
-    let mut skip = |variable: String, reason: String| {
-        skipped_variables.push(SkippedVariable { path: path.into(), variable, reason });
-    };
-    for (variable, reason) in plan.skipped {
-        skip(variable, reason);
-    }
-    let mut attributes = plan.attributes.len() + 1;
-    let mut variables = Vec::new();
-    for variable in plan.variables {
-        // The store has the last word; this is what it refuses of names.
-        let name = variable.source.name;
-        if name.is_empty() || name.starts_with('_') || name.contains(['/', '\0']) || matches!(name.as_str(), "." | "..")
-        {
-            skip(name, "arrays cannot have this name".into());
-            continue;
-        }
-        attributes += variable.attributes.len();
-        variables.push(VariableSummary { name, schema: variable.schema });
-    }
+    // The attributes of the file, of its variables, and the list of coordinates.
+    let attributes =
+        plan.attributes.len() + plan.variables.iter().map(|variable| variable.attributes.len()).sum::<usize>() + 1;
+    let skipped_variables = plan
+        .skipped
+        .into_iter()
+        .map(|(variable, reason)| SkippedVariable { path: path.into(), variable, reason })
+        .collect();
+    let variables = plan
+        .variables
+        .into_iter()
+        .map(|variable| VariableSummary { name: variable.source.name, schema: variable.schema })
+        .collect();
     let notes =
         plan.notes.into_iter().map(|(variable, reason)| VariableNote { path: path.into(), variable, reason }).collect();
     Ok(FileSummary { path: path.into(), variables, attributes, skipped_variables, notes })

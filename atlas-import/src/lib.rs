@@ -38,11 +38,11 @@
 //! What decoding consumes (`_FillValue`, `missing_value`, `scale_factor`, `add_offset`, `_Unsigned`, `units` and
 //! `calendar` of times, `dtype` of bools, `_Encoding`, `coordinates`) is not left among the attributes, where
 //! the next reader would apply it again. It is kept in the attribute `_pyatlas_encoding`, a JSON object of
-//! `{variable: {attribute: value}}` that also holds the stored `dtype` where it is another than the array's. A fill
-//! value that is the array's fill value is not repeated there.
+//! `{variable: {attribute: value}}` that also holds the stored `dtype` where it is another than the array's. A
+//! `_FillValue` that is the array's fill value is not repeated there.
 //!
-//! With [`ImportOptions::raw`], cells and attributes are as stored: every attribute stays, a `_FillValue` of the
-//! variable's type is the array's fill value as well, and each character is a string of one character (byte 0 is the
+//! With [`ImportOptions::raw`], cells and attributes are as stored: every attribute stays, the `_FillValue`, else the
+//! `missing_value`, is the array's fill value as well, and each character is a string of one character (byte 0 is the
 //! empty string, bytes from 128 are U+0080 to U+00FF, so that nothing is lost).
 //!
 //! # Chunks

@@ -1,7 +1,7 @@
 //! What can be typed, and the exit code that follows: 0 done, 1 failed, 2 usage.
 
 use crate::cli::failure::say;
-use crate::cli::{Failure, create, import, info, ls, query, read, serve, show};
+use crate::cli::{Failure, compact, create, import, info, ls, query, read, rm, serve, show, verify};
 use crate::demo;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -36,6 +36,9 @@ enum Command {
     Query(query::Query),
     Read(read::Read),
     Serve(serve::Serve),
+    Rm(rm::Rm),
+    Compact(compact::Compact),
+    Verify(verify::Verify),
     Demo(demo::Demo),
 }
 
@@ -79,6 +82,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Query(query) => query.run(),
         Command::Read(read) => read.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Rm(rm) => rm.run(),
+        Command::Compact(compact) => compact.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Demo(demo) => demo.run(),
     }
 }

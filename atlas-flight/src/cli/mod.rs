@@ -15,6 +15,7 @@
 
 mod columns;
 mod command;
+mod compact;
 mod create;
 mod describe;
 mod failure;
@@ -27,10 +28,12 @@ mod output;
 mod query;
 mod read;
 mod results;
+mod rm;
 mod runtime;
 mod serve;
 mod show;
 mod side_tables;
+mod verify;
 
 pub(crate) use command::run;
 pub(crate) use failure::Failure;

@@ -119,10 +119,13 @@ fn numbers(stored: DType, attributes: Attributes<'_>, context: Context<'_>) -> M
 
     let clock = clock(attributes, context);
     let is_time = matches!(clock, Some(Ok(_)));
-    let floats = match scale::width(dtype, scale, offset, is_time, mask.only_nan()) {
-        Some(width) => Some(Floats { sign, mask: mask.clone(), scale, offset, width }),
-        None => None,
-    };
+    let floats = scale::width(dtype, scale, offset, is_time, mask.only_nan()).map(|width| Floats {
+        sign,
+        mask: mask.clone(),
+        scale,
+        offset,
+        width,
+    });
     match clock {
         Some(Ok(clock)) => {
             consumed.extend(["units", "calendar"].iter().filter(|name| attributes.has(name)));

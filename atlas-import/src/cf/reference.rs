@@ -93,7 +93,7 @@ fn parse_time(text: &str) -> Option<i128> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let nanoseconds = if fraction.is_empty() { 0 } else { number(&format!("{fraction:0<9}").get(..9)?.to_string())? };
+    let nanoseconds = if fraction.is_empty() { 0 } else { number(format!("{fraction:0<9}").get(..9)?)? };
     Some(i128::from(hour * 3_600 + minute * 60 + second) * SECOND + i128::from(nanoseconds))
 }
 

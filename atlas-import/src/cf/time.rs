@@ -33,7 +33,7 @@ impl Clock {
     }
 
     /// Timestamps from integers.
-    pub(crate) fn from_integers(self, cells: Cells, mask: &Mask) -> Result<Vec<i64>, String> {
+    pub(crate) fn tell_integers(self, cells: Cells, mask: &Mask) -> Result<Vec<i64>, String> {
         each_number!(cells, cells => self.of_integers(&cells, &mask.cells()), var => Err("not integers".into()))
     }
 
@@ -42,7 +42,7 @@ impl Clock {
     }
 
     /// Timestamps from floats; NaN is not a time.
-    pub(crate) fn from_floats(self, cells: Cells) -> Result<Vec<i64>, String> {
+    pub(crate) fn tell_floats(self, cells: Cells) -> Result<Vec<i64>, String> {
         match cells {
             Cells::F32(cells) => cells.into_iter().map(|cell| self.at_float(cell.into())).collect(),
             Cells::F64(cells) => cells.into_iter().map(|cell| self.at_float(cell)).collect(),
@@ -110,19 +110,19 @@ mod tests {
         let clock = Clock::parse("days since 1970-01-01", "gregorian").unwrap();
         let mask = Mask::default();
         assert_eq!(
-            clock.from_integers(Cells::I16(vec![1, -1]), &mask),
+            clock.tell_integers(Cells::I16(vec![1, -1]), &mask),
             Ok(vec![86_400_000_000_000, -86_400_000_000_000])
         );
-        assert_eq!(clock.from_floats(Cells::F64(vec![0.5, f64::NAN])), Ok(vec![43_200_000_000_000, NAT]));
-        assert!(clock.from_integers(Cells::I32(vec![200_000]), &mask).is_err());
-        assert!(clock.from_floats(Cells::F64(vec![f64::INFINITY])).is_err());
+        assert_eq!(clock.tell_floats(Cells::F64(vec![0.5, f64::NAN])), Ok(vec![43_200_000_000_000, NAT]));
+        assert!(clock.tell_integers(Cells::I32(vec![200_000]), &mask).is_err());
+        assert!(clock.tell_floats(Cells::F64(vec![f64::INFINITY])).is_err());
     }
 
     #[test]
     fn a_reference_before_the_range_is_fine_for_times_within_it() {
         let clock = Clock::parse("hours since 1-1-1 00:00:0.0", "standard").unwrap();
         // 1948-01-01 in the NCEP reanalysis.
-        assert_eq!(clock.from_floats(Cells::F64(vec![17_067_072.0])), Ok(vec![-694_310_400_000_000_000]));
+        assert_eq!(clock.tell_floats(Cells::F64(vec![17_067_072.0])), Ok(vec![-694_310_400_000_000_000]));
     }
 
     #[test]

@@ -57,6 +57,13 @@ fn names_that_cannot_be_arrays_are_reported() {
 }
 
 #[test]
+fn a_name_used_twice_is_reported() {
+    let file = Writer::new(1).variable("v", &[], Int(vec![1]), &[]).variable("v", &[], Float(vec![2.0]), &[]).import();
+    assert_eq!(file.numbers::<i32>("v"), [1]);
+    assert_eq!(file.remarks(), ["v: the name is used twice"]);
+}
+
+#[test]
 fn a_family_of_another_dtype_is_reported() {
     let writer = |values| Writer::new(1).dim("x", 1).variable("v", &["x"], values, &[]).bytes();
     let (_directory, files, store) =

@@ -85,6 +85,10 @@ impl Random {
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % limit as u64).unwrap()
     }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.below(256)).unwrap()
+    }
 }
 
 #[test]
@@ -95,7 +99,7 @@ fn changed_bytes_are_survived() {
             let mut bytes = original.clone();
             for _ in 0..1 + random.below(6) {
                 let at = random.below(bytes.len());
-                bytes[at] = [0, 0xff, bytes[at] ^ (1 << random.below(8)), random.below(256) as u8][random.below(4)];
+                bytes[at] = [0, 0xff, bytes[at] ^ (1 << random.below(8)), random.byte()][random.below(4)];
             }
             survives(&bytes);
         }
@@ -108,7 +112,7 @@ fn random_bytes_behind_a_good_beginning_are_survived() {
     for beginning in [&b"CDF\x01"[..], b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n\x00", b"\x89HDF\r\n\x1a\n\x02"] {
         for _ in 0..100 {
             let mut bytes = beginning.to_vec();
-            bytes.extend((0..random.below(600)).map(|_| random.below(256) as u8));
+            bytes.extend((0..random.below(600)).map(|_| random.byte()));
             survives(&bytes);
         }
     }

@@ -10,7 +10,6 @@ use tempfile::TempDir;
 
 /// A directory with files and a store.
 pub(crate) struct Imported {
-    pub(crate) store: Store,
     pub(crate) report: ImportReport,
     snapshot: Snapshot,
     _directory: TempDir,
@@ -37,7 +36,7 @@ pub(crate) fn import(bytes: &[u8], options: &ImportOptions) -> Imported {
     let (directory, files, store) = directory(&[("d.nc", bytes)]);
     let report = import_files(&store, &files, options, &|_| {}).unwrap();
     store.flush().unwrap();
-    Imported { snapshot: store.snapshot(), store, report, _directory: directory }
+    Imported { snapshot: store.snapshot(), report, _directory: directory }
 }
 
 impl Writer {

@@ -39,12 +39,11 @@ fn fill_values_are_not_times_and_null() {
 
 #[test]
 fn fractions_of_a_nanosecond_are_cut() {
-    // The value of a real file, and what xarray makes of it.
-    let file = times(Double(vec![17_374.835_451_388_89, 0.0]), "days since 1950-01-01 00:00:00 UTC", &[]);
-    assert_eq!(file.numbers::<i64>("time")[0] % 1_000_000_000, {
-        let elapsed = 17_374.835_451_388_89_f64 * 86_400e9;
-        elapsed as i64 % 1_000_000_000
-    });
+    let file = times(Double(vec![1.7, -1.7]), "nanoseconds since 1970-01-01", &[]);
+    assert_eq!(file.numbers::<i64>("time"), [1, -1]);
+    // The time of a real Argo profile, and what xarray makes of it.
+    let file = times(Double(vec![17_376.835_416_691_552, 0.0]), "days since 1950-01-01 00:00:00 UTC", &[]);
+    assert_eq!(file.numbers::<i64>("time")[0], 870_206_580_002_150_144);
 }
 
 #[test]
