@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::catalog_file::{VARIANTS, file_name};
 use crate::format::envelope::{CatalogRefusal, MetaCompression, MetaFormat, decode, encode};
-use crate::io::{Expected, Storage};
+use crate::io::{Expected, Storage, Version};
 use std::sync::Arc;
 
 /// A catalog as it was found on storage, or put there.
@@ -24,16 +24,41 @@ pub(crate) struct CatalogFile {
 }
 
 impl CatalogFile {
+    fn is(&self, format: MetaFormat, compression: MetaCompression, version: &Version) -> bool {
+        (self.format, self.compression) == (format, compression)
+            && matches!(&self.version, Expected::Version(own) if own == version)
+    }
+
     /// The file of a store that is about to be created.
     pub(crate) fn absent(format: MetaFormat, compression: MetaCompression) -> Self {
         CatalogFile { format, compression, bytes: 0, version: Expected::Absent }
     }
 }
 
+/// What is found where a catalog is looked for.
+pub(crate) enum Found {
+    /// No catalog.
+    Nothing,
+    /// The one that is known already.
+    Known,
+    Catalog(CommittedCatalog),
+}
+
 /// The first of the six catalog files that exists; `None` where there is none.
 pub(crate) fn load_catalog(storage: &dyn Storage) -> Result<Option<CommittedCatalog>> {
+    match load_catalog_unless(storage, None)? {
+        Found::Catalog(committed) => Ok(Some(committed)),
+        Found::Nothing | Found::Known => Ok(None),
+    }
+}
+
+/// The catalog, which is not parsed if it is `known`.
+pub(crate) fn load_catalog_unless(storage: &dyn Storage, known: Option<&CatalogFile>) -> Result<Found> {
     for (name, format, compression) in VARIANTS {
         let Some((bytes, version)) = storage.get(name)? else { continue };
+        if known.is_some_and(|known| known.is(format, compression, &version)) {
+            return Ok(Found::Known);
+        }
         let catalog = decode(&bytes, format, compression).map_err(|refusal| match refusal {
             CatalogRefusal::Corrupt(offset, message) => Error::corrupt(name, offset, message),
             CatalogRefusal::Version(version) => Error::UnsupportedVersion {
@@ -50,9 +75,9 @@ pub(crate) fn load_catalog(storage: &dyn Storage) -> Result<Option<CommittedCata
             },
         })?;
         let file = CatalogFile { format, compression, bytes: bytes.len() as u64, version: Expected::Version(version) };
-        return Ok(Some(CommittedCatalog { catalog: Arc::new(catalog), file }));
+        return Ok(Found::Catalog(CommittedCatalog { catalog: Arc::new(catalog), file }));
     }
-    Ok(None)
+    Ok(Found::Nothing)
 }
 
 /// Replaces the catalog, if it is still `file`. Before this the old snapshot is the store, after it the new one.

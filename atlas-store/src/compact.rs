@@ -169,8 +169,7 @@ pub(crate) fn release(catalog: &mut Catalog, retention: Duration) -> Vec<Retired
 /// Where writers share a storage without a lock, one of them may be about to name what it has just written: only
 /// objects older than the retention count there.
 pub(crate) fn orphans(catalog: &Catalog, storage: &dyn Storage, retention: Duration) -> Result<Vec<(String, u64)>> {
-    let live = catalog.families.values().flat_map(|family| &family.segments).map(|segment| segment.object.as_str());
-    let named: HashSet<&str> = live.chain(catalog.retired.iter().map(|retired| retired.object.as_str())).collect();
+    let named: HashSet<&str> = catalog.objects().collect();
     let now = SystemTime::now();
     let is_old = |modified: SystemTime| now.duration_since(modified).is_ok_and(|age| age >= retention);
     let found = storage.list()?.into_iter().filter(|info| {

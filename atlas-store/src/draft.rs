@@ -103,10 +103,19 @@ impl Draft {
 
     pub(crate) fn define_array(&mut self, dataset: &str, array: &str, schema: ArraySchema) -> Result<()> {
         let row = self.catalog.dataset_row(dataset)?;
+        self.forget_unused(array);
         let id = self.catalog.define_array(row, array, schema)?;
         self.is_clean = false;
         self.pending(array)?.touched.insert(id, row);
         Ok(())
+    }
+
+    /// Forgets a family that no dataset has (any more) and nothing is stored of: it must not bind anybody to its dtype.
+    fn forget_unused(&mut self, array: &str) {
+        if self.catalog.families.get(array).is_some_and(|family| family.is_empty() && family.segments.is_empty()) {
+            self.catalog.families.remove(array);
+            self.pending.remove(array);
+        }
     }
 
     /// The unflushed writes to a family that exists.
@@ -194,6 +203,9 @@ impl Draft {
 
     /// Makes the segments durable and gives the catalog that names them; the store is not changed by that.
     pub(crate) fn write_segments(mut self) -> Result<(Catalog, FlushReport, Lock)> {
+        for array in self.pending.keys().cloned().collect::<Vec<_>>() {
+            self.forget_unused(&array);
+        }
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
         for (array, pending) in &self.pending {
             let Some(family) = self.catalog.families.get(array).cloned() else { continue };

@@ -69,7 +69,12 @@ pub use dtype::{DType, Physical};
 pub use error::{Error, ErrorKind, Result};
 pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
-pub use io::{Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
+pub use io::{
+    Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage, ObjectWriter,
+    Storage, Version, storage_at, storage_with,
+};
+/// Whose stores [`ObjectStorage`] takes, in the version that fits.
+pub use object_store;
 pub use read::ReadPlan;
 pub use region::{Region, cell_count};
 pub use scalar::Scalar;

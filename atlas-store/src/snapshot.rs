@@ -233,7 +233,7 @@ impl Snapshot {
                 chunks += 1;
                 let index = segment.index()?;
                 for page in index.pages_of(&index.chunk_place(place).cells) {
-                    if pages.insert((segment.reference.crc32c, page)) {
+                    if pages.insert((segment.reference.object.clone(), page)) {
                         stored_bytes += u64::from(index.page_stored[page]);
                     }
                 }

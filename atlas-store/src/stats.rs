@@ -34,12 +34,23 @@ pub struct Statistics {
 }
 
 /// A sum of cells.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Sum {
     /// Of integers: exact.
     Int(i64),
     /// Of floats: added as `f64`.
     Float(f64),
+}
+
+/// Equal means the same kind and the same bits: the sum of +∞ and -∞ is NaN, and equals itself.
+impl PartialEq for Sum {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Sum::Int(a), Sum::Int(b)) => a == b,
+            (Sum::Float(a), Sum::Float(b)) => a.to_bits() == b.to_bits(),
+            _ => false,
+        }
+    }
 }
 
 impl Sum {

@@ -4,12 +4,12 @@ use crate::attribute::Attribute;
 use crate::catalog::Catalog;
 use crate::cells::ArrayData;
 use crate::codec::Codec;
-use crate::commit::{CatalogFile, CommittedCatalog, commit_catalog, load_catalog};
+use crate::commit::{CatalogFile, CommittedCatalog, Found, commit_catalog, load_catalog, load_catalog_unless};
 use crate::compact::{CompactOptions, CompactReport, compact, orphans, release};
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
 use crate::format::envelope::{MetaCompression, MetaFormat};
-use crate::io::{LocalStorage, Storage};
+use crate::io::{Storage, storage_at};
 use crate::read::SegmentPool;
 use crate::region::Region;
 use crate::schema::ArraySchema;
@@ -54,20 +54,6 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("location", &self.location()).finish_non_exhaustive()
     }
-}
-
-fn storage_at(location: &str) -> Result<Arc<dyn Storage>> {
-    let path = match location.split_once("://") {
-        None => location,
-        Some(("file", path)) => path,
-        Some((scheme, _)) => {
-            return Err(Error::invalid(format!("storage {scheme}:// is not supported: expected a path or file://")));
-        }
-    };
-    if path.is_empty() {
-        return Err(Error::invalid("the store's path is empty"));
-    }
-    Ok(Arc::new(LocalStorage::new(path)))
 }
 
 /// # Errors
@@ -199,10 +185,11 @@ impl Store {
 
     fn refresh_state(&self, state: &mut State) -> Result<bool> {
         let storage = &self.inner.storage;
-        let committed = load_catalog(&**storage)?.ok_or_else(|| Error::not_found("store", storage.location()))?;
-        if committed.catalog.snapshot == state.snapshot.number() {
-            return Ok(false);
-        }
+        let committed = match load_catalog_unless(&**storage, Some(&state.file))? {
+            Found::Catalog(committed) => committed,
+            Found::Known => return Ok(false),
+            Found::Nothing => return Err(Error::not_found("store", storage.location())),
+        };
         let segments = self.inner.pool.segments_of(storage, &committed.catalog);
         state.snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
         state.file = committed.file;
@@ -360,16 +347,17 @@ impl Store {
         let (mut catalog, mut report) = compact(&state.snapshot, &**storage)?;
         let released = release(&mut catalog, options.retention);
         catalog.settle();
-        if report.families > 0 || !released.is_empty() {
+        let forgets = catalog.families.len() < state.snapshot.families().len();
+        if report.families > 0 || forgets || !released.is_empty() {
             catalog.snapshot += 1;
             let catalog = Arc::new(catalog);
             state.file = commit_catalog(&**storage, &catalog, &state.file)?;
             let segments = self.inner.pool.segments_of(storage, &catalog);
             state.snapshot = Snapshot::new(catalog, segments, state.file.bytes);
         }
-        let released = released.into_iter().map(|retired| (retired.object, retired.bytes));
         let catalog = state.snapshot.catalog();
-        let mut unneeded: Vec<(String, u64)> = released.collect();
+        let released = released.into_iter().map(|retired| (retired.object, retired.bytes));
+        let mut unneeded: Vec<(String, u64)> = released.filter(|(object, _)| !catalog.names(object)).collect();
         for orphan in orphans(catalog, &**storage, options.retention)? {
             if !unneeded.contains(&orphan) {
                 unneeded.push(orphan);

@@ -134,6 +134,55 @@ fn a_name_that_nobody_has_any_more_is_free_for_another_dtype() {
     store.define_array("a", "t", integers()).unwrap();
     store.flush().unwrap();
     clean(&store);
+    // Nor does one that was declared and never written bind anybody.
+    store.delete_array("a", "t").unwrap();
+    store.flush().unwrap();
+    store.compact(AT_ONCE).unwrap();
+    store.define_array("a", "t", ArraySchema::new(DType::Float64, &["x"], &[1])).unwrap();
+}
+
+#[test]
+fn an_array_declared_anew_does_not_touch_what_readers_of_the_old_one_need() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+    add(&store, "a", 1);
+    store.flush().unwrap();
+    let reader = Store::open_on(storage.clone()).unwrap();
+    store.delete_dataset("a").unwrap();
+    store.flush().unwrap();
+    store.compact(CompactOptions::default()).unwrap();
+    add(&store, "b", 2);
+    store.flush().unwrap();
+    check(&reader, &[("a", 1)]);
+    store.compact(AT_ONCE).unwrap();
+    check(&Store::open_on(storage).unwrap(), &[("b", 2)]);
+    clean(&store);
+}
+
+#[test]
+fn infinite_cells_of_both_signs_verify() {
+    let store = Store::create_on(Arc::new(MemoryStorage::new()), CreateOptions::default()).unwrap();
+    store.create_dataset("a").unwrap();
+    store.define_array("a", "v", ArraySchema::new(DType::Float64, &["x"], &[2])).unwrap();
+    let cells = ArrayData::from_numbers(vec![2], vec![f64::INFINITY, f64::NEG_INFINITY]).unwrap();
+    store.write_array("a", "v", &[0], &cells).unwrap();
+    store.flush().unwrap();
+    clean(&store);
+}
+
+#[test]
+fn arrays_named_like_the_stores_own_files_have_directories_of_their_own() {
+    let (_temp, storage) = on_disk();
+    let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+    store.create_dataset("a").unwrap();
+    for name in ["atlas.json", "atlas.lock", "ATLAS.JSON", "t", "T"] {
+        store.define_array("a", name, ArraySchema::new(DType::Int8, &[], &[])).unwrap();
+        store.write_array("a", name, &[], &ArrayData::from_numbers(vec![], vec![7i8]).unwrap()).unwrap();
+    }
+    store.flush().unwrap();
+    let reopened = Store::open_on(storage).unwrap();
+    assert_eq!(reopened.snapshot().families().len(), 5);
+    clean(&reopened);
 }
 
 #[test]

@@ -165,6 +165,47 @@ fn segments_of_another_store_are_refused() {
 }
 
 #[test]
+fn segments_of_the_same_store_that_were_swapped_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let directory = temp.path().join("s");
+    let store = Store::create(directory.to_str().unwrap(), CreateOptions::default()).unwrap();
+    for number in 0..12u8 {
+        let name = format!("d{number}");
+        store.create_dataset(&name).unwrap();
+        store.define_array(&name, "t", ArraySchema::new(DType::Float32, &["z"], &[3])).unwrap();
+        let cells = ArrayData::from_numbers(vec![3], vec![f32::from(number); 3]).unwrap();
+        store.write_array(&name, "t", &[0], &cells).unwrap();
+        store.flush().unwrap();
+    }
+    let mut segments = files(&directory.join("t"));
+    segments.sort_by_key(|file| fs::metadata(file).unwrap().len());
+    let same_size = |pair: &&[PathBuf]| fs::metadata(&pair[0]).unwrap().len() == fs::metadata(&pair[1]).unwrap().len();
+    let pair = segments.windows(2).find(same_size).unwrap();
+    let (first, second) = (fs::read(&pair[0]).unwrap(), fs::read(&pair[1]).unwrap());
+    fs::write(&pair[0], second).unwrap();
+    fs::write(&pair[1], first).unwrap();
+    assert_eq!(read_all(&directory).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_catalog_cannot_name_files_outside_the_store() {
+    let temp = tempfile::tempdir().unwrap();
+    let directory = temp.path().join("s");
+    build(&directory, CreateOptions::default());
+    let catalog = directory.join("atlas.json");
+    let text = fs::read_to_string(&catalog).unwrap();
+    for object in ["../t/data.af", "/t/data.af", "t/../../x.af", ""] {
+        let (head, body) = text.split_once('\n').unwrap();
+        let body = body.strip_suffix("\n}\n").unwrap().replace("t/data.af", object);
+        let crc = format!("{:08x}", crc32c::crc32c(body.as_bytes()));
+        let at = head.find("\"crc32c\":\"").unwrap() + 10;
+        fs::write(&catalog, format!("{}{crc}{}\n{body}\n}}\n", &head[..at], &head[at + 8..])).unwrap();
+        let message = read_all(&directory).unwrap_err().to_string();
+        assert!(message.contains("in the store"), "{message}");
+    }
+}
+
+#[test]
 fn newer_formats_foreign_stores_and_plain_directories_are_named() {
     let temp = tempfile::tempdir().unwrap();
     let directory = temp.path().join("s");

@@ -328,3 +328,21 @@ fn ragged_shapes_do_not_stack_but_read_across() {
     );
     assert_eq!(snapshot.read_stacked("v", &[1, 0], Some(&region(&[0], &[2]))).unwrap().shape(), [2, 2]);
 }
+
+#[test]
+fn an_array_that_was_deleted_before_the_flush_leaves_nothing() {
+    let (storage, store) = memory();
+    store.create_dataset("a").unwrap();
+    store.define_array("a", "v", ArraySchema::new(DType::Int16, &["x"], &[2])).unwrap();
+    store.write_array("a", "v", &[0], &ArrayData::from_numbers(vec![2], vec![1i16, 2]).unwrap()).unwrap();
+    store.delete_dataset("a").unwrap();
+    store.create_dataset("b").unwrap();
+    store.define_array("b", "v", ArraySchema::new(DType::Float64, &["x"], &[1])).unwrap();
+    store.write_array("b", "v", &[0], &ArrayData::from_numbers(vec![1], vec![0.5f64]).unwrap()).unwrap();
+    store.define_array("b", "w", ArraySchema::new(DType::Float64, &["x"], &[1])).unwrap();
+    store.delete_array("b", "w").unwrap();
+    store.flush().unwrap();
+    let snapshot = Store::open_on(storage).unwrap().snapshot();
+    assert_eq!(snapshot.families().map(|family| family.name().to_string()).collect::<Vec<_>>(), ["v"]);
+    assert_eq!(snapshot.read("b", "v", None).unwrap(), ArrayData::from_numbers(vec![1], vec![0.5f64]).unwrap());
+}

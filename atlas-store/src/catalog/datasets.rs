@@ -2,8 +2,9 @@
 
 use crate::cells::VarCells;
 use crate::error::{Error, Result};
+use hashbrown::DefaultHashBuilder;
 use hashbrown::HashTable;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
 /// Dataset names in row order, with an index by name that is built when it is first needed.
@@ -16,7 +17,7 @@ pub(crate) struct DatasetNames {
 #[derive(Debug, Clone, Default)]
 struct Index {
     rows: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
 }
 
 impl Clone for DatasetNames {
@@ -37,6 +38,11 @@ impl DatasetNames {
         self.names.len()
     }
 
+    /// The names as they are packed.
+    pub(crate) fn packed(&self) -> &VarCells {
+        &self.names
+    }
+
     /// The name of a row; empty out of range.
     pub(crate) fn name(&self, row: u32) -> &str {
         // Names come in as `str` and from catalogs whose text was checked.
@@ -49,7 +55,7 @@ impl DatasetNames {
 
     fn index(&self) -> &Index {
         self.index.get_or_init(|| {
-            let hasher = RandomState::new();
+            let hasher = DefaultHashBuilder::default();
             let mut rows = HashTable::with_capacity(self.names.len());
             for (row, name) in (0u32..).zip(self.names.iter()) {
                 rows.insert_unique(hasher.hash_one(name), row, |row| hasher.hash_one(self.names.get(*row as usize)));

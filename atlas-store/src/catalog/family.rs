@@ -32,7 +32,7 @@ pub struct ArrayEntry {
 pub(crate) struct SegmentRef {
     pub(crate) object: String,
     pub(crate) bytes: u64,
-    /// The checksum of the segment's footer: ties the file to this catalog.
+    /// The checksum in the segment's footer: ties the file to this catalog.
     pub(crate) crc32c: u32,
     /// The smallest and largest array id with a chunk in it.
     pub(crate) first_id: u64,
@@ -105,13 +105,22 @@ impl Family {
     /// The object name of the next segment, which it uses up. Where writers can race, two of them must not choose one
     /// name: it then gets a random part.
     pub(crate) fn take_segment_name(&mut self, is_shared: bool) -> String {
-        let number = self.next_segment;
+        let name = match is_shared {
+            true => {
+                let (directory, number) = (&self.directory, self.next_segment);
+                format!("{directory}/data.{number}-{:016x}.af", RandomState::new().hash_one(number))
+            }
+            false => self.segment_name(),
+        };
         self.next_segment += 1;
-        let directory = &self.directory;
-        match number {
-            _ if is_shared => format!("{directory}/data.{number}-{:016x}.af", RandomState::new().hash_one(number)),
-            0 => format!("{directory}/data.af"),
-            _ => format!("{directory}/data.{number}.af"),
+        name
+    }
+
+    /// The plain object name of the next segment.
+    pub(crate) fn segment_name(&self) -> String {
+        match self.next_segment {
+            0 => format!("{}/data.af", self.directory),
+            number => format!("{}/data.{number}.af", self.directory),
         }
     }
 

@@ -14,6 +14,7 @@ pub use family::{ArrayEntry, Family};
 
 use crate::attribute::{Attribute, AttributeType, check_key};
 use crate::codec::Codec;
+use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::schema::{ArraySchema, check_name, directory_name};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,17 @@ pub(crate) struct RetiredSegment {
 }
 
 impl Catalog {
+    /// The segments that this catalog or a reader of an earlier one needs.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
+        let live = self.families.values().flat_map(|family| &family.segments).map(|segment| segment.object.as_str());
+        live.chain(self.retired.iter().map(|retired| retired.object.as_str()))
+    }
+
+    /// Whether an object is one of [`Self::objects`].
+    pub(crate) fn names(&self, object: &str) -> bool {
+        self.objects().any(|named| named == object)
+    }
+
     pub(crate) fn find_dataset(&self, name: &str) -> Option<u32> {
         self.datasets.find(name)
     }
@@ -75,7 +87,9 @@ impl Catalog {
     }
 
     pub(crate) fn attribute(&self, row: u32, key: &str) -> Option<Attribute> {
-        AttributeType::ALL.into_iter().find_map(|kind| self.attributes.get(&(key.to_string(), kind))?.get(row))
+        let first = (key.to_string(), AttributeType::Bool);
+        let columns = self.attributes.range(first..).take_while(|((other, _), _)| other == key);
+        columns.map(|(_, column)| column).find_map(|column| column.get(row))
     }
 
     pub(crate) fn create_dataset(&mut self, name: &str) -> Result<u32> {
@@ -121,23 +135,29 @@ impl Catalog {
         }
         let dtype = schema.dtype;
         let schema = self.intern(schema)?;
-        let directory =
-            self.families.get(array).map_or_else(|| self.new_directory(array), |family| family.directory.clone());
-        let family = self
-            .families
-            .entry(array.to_string())
-            .or_insert_with(|| Arc::new(Family::new(array.to_string(), dtype, directory)));
+        if !self.families.contains_key(array) {
+            let family = self.new_family(array, dtype);
+            self.families.insert(array.to_string(), Arc::new(family));
+        }
+        let family = self.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
         let id = self.next_array_id;
         self.next_array_id += 1;
         Arc::make_mut(family).insert(row, ArrayEntry { id, schema, statistics: None });
         Ok(id)
     }
 
-    /// A directory that no family has, also where a file system ignores case.
-    fn new_directory(&self, array: &str) -> String {
+    /// A family with a directory that is neither another one's, also where a file system ignores case, nor a file of the
+    /// store's own; and whose segments are not named like those that readers of earlier snapshots may need.
+    fn new_family(&self, array: &str, dtype: DType) -> Family {
         let plain = directory_name(array, false);
-        let is_taken = self.families.values().any(|family| family.directory.eq_ignore_ascii_case(&plain));
-        if is_taken { directory_name(array, true) } else { plain }
+        let is_taken = plain.to_ascii_lowercase().starts_with("atlas.")
+            || self.families.values().any(|family| family.directory.eq_ignore_ascii_case(&plain));
+        let directory = if is_taken { directory_name(array, true) } else { plain };
+        let mut family = Family::new(array.to_string(), dtype, directory);
+        while self.retired.iter().any(|retired| retired.object.eq_ignore_ascii_case(&family.segment_name())) {
+            family.next_segment += 1;
+        }
+        family
     }
 
     fn intern(&mut self, schema: ArraySchema) -> Result<u32> {

@@ -143,7 +143,7 @@ fn is_foreign(plain: &[u8]) -> bool {
     text.starts_with(b"{\"version\":1,\"codec\":\"") || plain.starts_with(b"\x83\xa7version\x01\xa5codec")
 }
 
-fn decode_json(plain: &[u8]) -> Result<CatalogRecord, CatalogRefusal> {
+fn decode_json(plain: &[u8]) -> Result<CatalogRecord<'_>, CatalogRefusal> {
     let corrupt = |offset: usize, message: String| CatalogRefusal::Corrupt(offset as u64, message);
     if is_foreign(plain) {
         return Err(CatalogRefusal::Foreign);
@@ -166,7 +166,7 @@ fn decode_json(plain: &[u8]) -> Result<CatalogRecord, CatalogRefusal> {
     serde_json::from_slice(body.unwrap_or_default()).map_err(|error| corrupt(head_end, error.to_string()))
 }
 
-fn decode_msgpack(plain: &[u8]) -> Result<CatalogRecord, CatalogRefusal> {
+fn decode_msgpack(plain: &[u8]) -> Result<CatalogRecord<'_>, CatalogRefusal> {
     let corrupt = |offset: u64, message: String| CatalogRefusal::Corrupt(offset, message);
     if is_foreign(plain) {
         return Err(CatalogRefusal::Foreign);

@@ -9,8 +9,9 @@ use crate::dtype::DType;
 use crate::scalar::{Scalar, StoredScalar, float_text};
 use crate::schema::{ArraySchema, check_name};
 use crate::stats::{Statistics, Sum};
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -102,6 +103,67 @@ impl<'de> Deserialize<'de> for Float {
     }
 }
 
+/// Texts, packed: serialised from the catalog's own cells, parsed into cells without a text of their own each.
+struct Texts<'a>(Cow<'a, VarCells>);
+
+impl Serialize for Texts<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What is in the catalog came in as text.
+        serializer.collect_seq(self.0.iter().map(|cell| std::str::from_utf8(cell).unwrap_or_default()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Push<'c>(&'c mut VarCells);
+        impl<'de> DeserializeSeed<'de> for Push<'_> {
+            type Value = ();
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_str(self)
+            }
+        }
+        impl Visitor<'_> for Push<'_> {
+            type Value = ();
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<(), E> {
+                self.0.push(text.as_bytes());
+                Ok(())
+            }
+        }
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = VarCells;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<VarCells, A::Error> {
+                let mut cells = VarCells::default();
+                while texts.next_element_seed(Push(&mut cells))?.is_some() {}
+                Ok(cells)
+            }
+        }
+        deserializer.deserialize_seq(List).map(|cells| Texts(Cow::Owned(cells)))
+    }
+}
+
+/// Floats that JSON can always say.
+struct Floats<'a>(Cow<'a, [f64]>);
+
+impl Serialize for Floats<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|value| Float(*value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Floats<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let values = Vec::<Float>::deserialize(deserializer)?;
+        Ok(Floats(values.into_iter().map(|value| value.0).collect()))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct SchemaRecord {
     dtype: DType,
@@ -148,38 +210,38 @@ struct FamilyRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AttributeRecord {
+struct AttributeRecord<'a> {
     key: String,
     rows: Option<Vec<u32>>,
-    values: ValuesRecord,
+    values: ValuesRecord<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum ValuesRecord {
-    Bool(Vec<bool>),
-    Int64(Vec<i64>),
-    Float64(Vec<Float>),
-    String(Vec<String>),
-    TimestampNanoseconds(Vec<i64>),
+enum ValuesRecord<'a> {
+    Bool(Cow<'a, [bool]>),
+    Int64(Cow<'a, [i64]>),
+    Float64(Floats<'a>),
+    String(Texts<'a>),
+    TimestampNanoseconds(Cow<'a, [i64]>),
 }
 
 /// The whole catalog.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct CatalogRecord {
+pub(crate) struct CatalogRecord<'a> {
     snapshot: u64,
     codec: String,
     next_array_id: u64,
-    datasets: Vec<String>,
+    datasets: Texts<'a>,
     schemas: Vec<SchemaRecord>,
     arrays: Vec<FamilyRecord>,
-    attributes: Vec<AttributeRecord>,
+    attributes: Vec<AttributeRecord<'a>>,
     #[serde(default)]
     retired: Vec<RetiredSegment>,
 }
 
-impl CatalogRecord {
-    pub(crate) fn new(catalog: &Catalog) -> Self {
+impl<'a> CatalogRecord<'a> {
+    pub(crate) fn new(catalog: &'a Catalog) -> Self {
         let datasets = catalog.datasets.len();
         let schema = |schema: &Arc<ArraySchema>| SchemaRecord {
             dtype: schema.dtype,
@@ -192,7 +254,7 @@ impl CatalogRecord {
             snapshot: catalog.snapshot,
             codec: catalog.codec.name().into(),
             next_array_id: catalog.next_array_id,
-            datasets: catalog.datasets.iter().map(String::from).collect(),
+            datasets: Texts(Cow::Borrowed(catalog.datasets.packed())),
             schemas: catalog.schemas.iter().map(schema).collect(),
             arrays: catalog.families.values().map(|family| family_record(family, datasets)).collect(),
             attributes: catalog.attributes.values().map(|column| attribute_record(column, datasets)).collect(),
@@ -212,10 +274,10 @@ impl CatalogRecord {
         for record in self.schemas {
             catalog.schemas.push(Arc::new(schema_of(record)?));
         }
-        for name in &self.datasets {
+        let names = DatasetNames::from_names(self.datasets.0.into_owned());
+        for name in names.iter() {
             check_name("dataset", name).map_err(|error| error.to_string())?;
         }
-        let names = DatasetNames::from_names(self.datasets.into_iter().collect::<VarCells>());
         if names.has_duplicates() {
             return Err("two datasets have one name".into());
         }
@@ -339,6 +401,9 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result
         };
         family.insert(rows[at], ArrayEntry { id: ids[at], schema, statistics: Some(statistics) });
     }
+    if let Some(segment) = segments.iter().find(|segment| !is_within_the_store(&segment.object)) {
+        return Err(failed(format!("segment {:?} is not the name of an object in the store", segment.object)));
+    }
     family.segments = segments
         .into_iter()
         .map(|segment| SegmentRef {
@@ -352,31 +417,33 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result
     Ok(family)
 }
 
-fn attribute_record(column: &AttributeColumn, datasets: usize) -> AttributeRecord {
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+/// Whether an object's name leads nowhere else: relative, and without empty, `.` and `..` parts.
+fn is_within_the_store(object: &str) -> bool {
+    !object.contains('\\') && object.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+fn attribute_record(column: &AttributeColumn, datasets: usize) -> AttributeRecord<'_> {
     AttributeRecord {
         key: column.key().into(),
         rows: put_rows(column.rows(), datasets),
         values: match column.values() {
-            AttributeValues::Bool(values) => ValuesRecord::Bool(values.clone()),
-            AttributeValues::Int64(values) => ValuesRecord::Int64(values.clone()),
-            AttributeValues::Float64(values) => {
-                ValuesRecord::Float64(values.iter().map(|value| Float(*value)).collect())
-            }
-            AttributeValues::String(values) => ValuesRecord::String(values.iter().map(text).collect()),
-            AttributeValues::Timestamp(values) => ValuesRecord::TimestampNanoseconds(values.clone()),
+            AttributeValues::Bool(values) => ValuesRecord::Bool(Cow::Borrowed(values)),
+            AttributeValues::Int64(values) => ValuesRecord::Int64(Cow::Borrowed(values)),
+            AttributeValues::Float64(values) => ValuesRecord::Float64(Floats(Cow::Borrowed(values))),
+            AttributeValues::String(values) => ValuesRecord::String(Texts(Cow::Borrowed(values))),
+            AttributeValues::Timestamp(values) => ValuesRecord::TimestampNanoseconds(Cow::Borrowed(values)),
         },
     }
 }
 
-fn attribute_of(record: AttributeRecord, datasets: usize) -> Result<AttributeColumn, String> {
+fn attribute_of(record: AttributeRecord<'_>, datasets: usize) -> Result<AttributeColumn, String> {
     let AttributeRecord { key, rows, values } = record;
     let values = match values {
-        ValuesRecord::Bool(values) => AttributeValues::Bool(values),
-        ValuesRecord::Int64(values) => AttributeValues::Int64(values),
-        ValuesRecord::Float64(values) => AttributeValues::Float64(values.into_iter().map(|value| value.0).collect()),
-        ValuesRecord::String(values) => AttributeValues::String(values.into_iter().collect()),
-        ValuesRecord::TimestampNanoseconds(values) => AttributeValues::Timestamp(values),
+        ValuesRecord::Bool(values) => AttributeValues::Bool(values.into_owned()),
+        ValuesRecord::Int64(values) => AttributeValues::Int64(values.into_owned()),
+        ValuesRecord::Float64(values) => AttributeValues::Float64(values.0.into_owned()),
+        ValuesRecord::String(values) => AttributeValues::String(values.0.into_owned()),
+        ValuesRecord::TimestampNanoseconds(values) => AttributeValues::Timestamp(values.into_owned()),
     };
     let rows = take_rows(rows, datasets).map_err(|error| format!("attribute {key}: {error}"))?;
     if rows.len() != values.len() {

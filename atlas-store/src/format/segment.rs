@@ -71,6 +71,9 @@ pub(crate) fn decode_header(bytes: &[u8]) -> Result<(), Refusal> {
     if version > FORMAT_VERSION { Err(Refusal::Version(version)) } else { Ok(()) }
 }
 
+/// The part of a footer that its checksum is of. (The checksum of a footer with its checksum would be a constant.)
+pub(crate) const FOOTER_CHECKED_BYTES: usize = 48;
+
 impl Footer {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
@@ -95,7 +98,7 @@ impl Footer {
         if magic != FOOTER_MAGIC || zero != 0 {
             return Err(Refusal::Corrupt("the segment footer's magic is wrong (a truncated file?)".into()));
         }
-        if crc32c::crc32c(&bytes[..48]) != crc {
+        if crc32c::crc32c(&bytes[..FOOTER_CHECKED_BYTES]) != crc {
             return Err(Refusal::Corrupt("the segment footer's checksum does not match".into()));
         }
         if version > FORMAT_VERSION {

@@ -3,10 +3,14 @@
 //! An *object* is a file named by a `/`-separated path relative to the store. Every call blocks.
 
 mod local;
+mod location;
 mod memory;
+mod object;
 
 pub use local::LocalStorage;
+pub use location::{storage_at, storage_with};
 pub use memory::MemoryStorage;
+pub use object::{ObjectOptions, ObjectStorage};
 
 use crate::error::Result;
 use bytes::Bytes;
@@ -113,7 +117,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     fn lock(&self) -> Result<Box<dyn Any + Send + Sync>>;
 }
 
-/// An object opened for reading. It stays readable while it is held, whatever happens to its name.
+/// An object opened for reading. It stays readable while it is held, whatever happens to its name; on remote storage
+/// until it is deleted.
 pub trait ObjectReader: Send + Sync + fmt::Debug {
     /// The object's size.
     fn len(&self) -> u64;

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::segment::{
-    FOOTER_BYTES, Footer, HEADER_BYTES, Refusal, SegmentIndex, decode_header, decode_section,
+    FOOTER_BYTES, FOOTER_CHECKED_BYTES, Footer, HEADER_BYTES, Refusal, SegmentIndex, decode_header, decode_section,
 };
 use crate::format::zones;
 use crate::io::{ObjectReader, Storage};
@@ -88,7 +88,7 @@ impl Segment {
         decode_header(&reader.read(0..HEADER_BYTES)?).map_err(refused(0))?;
         let tail = reader.read(bytes - FOOTER_BYTES..bytes)?;
         let footer = Footer::decode(&tail, bytes).map_err(refused(bytes - FOOTER_BYTES))?;
-        if crc32c::crc32c(&tail) != self.reference.crc32c || footer.dtype != self.dtype {
+        if crc32c::crc32c(&tail[..FOOTER_CHECKED_BYTES]) != self.reference.crc32c || footer.dtype != self.dtype {
             return Err(self.corrupt(bytes - FOOTER_BYTES, "this is not the segment that the catalog names"));
         }
         let offset = footer.index.offset;
@@ -103,6 +103,10 @@ impl Segment {
         let index = decode_section(&footer.index, &stored[..stored.len() - stored_zones.len()])
             .and_then(|raw| SegmentIndex::decode(&raw, footer.dtype, offset))
             .map_err(|message| self.corrupt(offset, format!("segment index: {message}")))?;
+        let ids = index.chunk_array.iter().min().zip(index.chunk_array.iter().max());
+        if ids != Some((&self.reference.first_id, &self.reference.last_id)) {
+            return Err(self.corrupt(offset, "the index lists other arrays than the catalog says"));
+        }
         Ok(Opened { reader, footer, index })
     }
 

@@ -5,7 +5,7 @@ use crate::cells::{Cells, Element, VarCells};
 use crate::codec::{Codec, Cut, EncodedBlock, MAX_BLOCK_CELLS, encode_block, encode_text_block};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::format::segment::{ALIGNMENT, Footer, SegmentIndex, encode_header, encode_section};
+use crate::format::segment::{ALIGNMENT, FOOTER_CHECKED_BYTES, Footer, SegmentIndex, encode_header, encode_section};
 use crate::format::zones;
 use crate::io::{ObjectWriter, Storage};
 use crate::read::{Fetched, View, add_ranges, decode_chunk};
@@ -207,7 +207,7 @@ impl SegmentBuilder {
         Ok(SegmentRef {
             object: self.object,
             bytes: self.spilled,
-            crc32c: crc32c::crc32c(&footer),
+            crc32c: crc32c::crc32c(&footer[..FOOTER_CHECKED_BYTES]),
             first_id: self.index.chunk_array.iter().copied().min().unwrap_or(0),
             last_id: self.index.chunk_array.iter().copied().max().unwrap_or(0),
         })

@@ -1,5 +1,5 @@
-"""Makes the golden stores of format version 1 that are not there yet: `python make.py ATLAS`, with the path of an `atlas`
-binary. It never touches one that exists.
+"""Makes the golden stores of format version 1 that are not there yet: `python make.py ATLAS`, with the path of an
+`atlas` binary. It never touches one that exists.
 
 What a store must hold comes from the arrays below, not from reading it: v1-expected.json says what is declared, and
 v1-expected.npz has the cells as `dataset/array`, times as int64 nanoseconds and texts as fixed-width unicode.
