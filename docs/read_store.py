@@ -255,15 +255,18 @@ def starts(sizes: np.ndarray) -> np.ndarray:
 class Segment:
     def __init__(self, store: Path, entry: dict, dtype: str):
         self.name, self.dtype, size = entry["object"], dtype, entry["bytes"]
+        is_inside = "\\" not in self.name and not {"", ".", ".."} & set(self.name.split("/"))
+        check(is_inside, f"{self.name}: not the name of an object in the store")
         path = store / self.name
         check(path.is_file() and path.stat().st_size == size >= 80, f"{self.name}: not a file of {size} bytes")
         self.file = np.memmap(path, np.uint8, "r")
-        header, footer = self._bytes(0, 16), self._bytes(size - 64, 64, entry["crc32c"], "footer")
+        header, footer = self._bytes(0, 16), self._bytes(size - 64, 64)
         version = VERSION.to_bytes(4, "little")
         check(header == b"ATLASSEG" + version + crc32c(header[:12]).to_bytes(4, "little"), f"{self.name}: header")
         index, raw_index, zones, raw_zones, index_crc, zones_crc, code = struct.unpack("<4Q3I", footer[:44])
-        end = version + crc32c(footer[:48]).to_bytes(4, "little") + bytes(4) + b"ATLASEND"
-        check(footer[44:] == end and code == list(DTYPES).index(dtype), f"{self.name}: footer")
+        end = version + entry["crc32c"].to_bytes(4, "little") + bytes(4) + b"ATLASEND"
+        is_named = footer[44:] == end and crc32c(footer[:48]) == entry["crc32c"]
+        check(is_named and code == list(DTYPES).index(dtype), f"{self.name}: footer")
         zones_at, index_at = size - 64 - zones, size - 64 - zones - index
         self.zones = self._frame(zones_at, zones, zones_crc, "zone maps", raw_zones)
         self._parse_index(self._frame(index_at, index, index_crc, "index", raw_index), index_at)

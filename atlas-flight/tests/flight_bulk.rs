@@ -80,6 +80,27 @@ async fn a_region_of_all_datasets_is_one_tensor_column() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_region_without_cells_keeps_its_rows_and_shape() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.flight().await;
+    let (start, shape) = (Some(vec![4, 0]), Some(vec![0, 6]));
+    let wanted = StackedRequest { start, shape, missing: Missing::Null, ..request(&["temperature", "salinity"]) };
+    let (info, parts) = stacked(&mut client, &wanted).await.unwrap();
+    assert_eq!(names(&parts), (0..DATASETS).map(dataset).collect::<Vec<_>>());
+    let batch = &parts[0][0];
+    for (array, lacking) in [("temperature", 0), ("salinity", 1)] {
+        let column = batch.column_by_name(array).unwrap().as_fixed_size_list();
+        assert_eq!((column.value_length(), column.len(), column.null_count()), (0, 10, lacking));
+    }
+    let schema = announced(&info);
+    let parameters: serde_json::Value =
+        serde_json::from_str(&schema.field(1).metadata()["ARROW:extension:metadata"]).unwrap();
+    assert_eq!(parameters["shape"], serde_json::json!([0, 6]));
+    let outside = StackedRequest { start: Some(vec![5, 0]), ..wanted };
+    assert_eq!(stacked(&mut client, &outside).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_are_disjoint_and_keep_the_order_asked_for() {
     let fixture = Fixture::start().await;
     let mut client = fixture.flight().await;
@@ -229,6 +250,13 @@ async fn bad_requests_name_what_is_wrong() {
         (region(&[0, 0], &[1]), vec!["rank"]),
         (StackedRequest { where_: Some("nonsense +".into()), ..request(&["temperature"]) }, vec![]),
         (StackedRequest { where_: Some("colour = 1".into()), ..request(&["temperature"]) }, vec!["colour"]),
+        (
+            StackedRequest {
+                where_: Some("dataset IN (SELECT dataset FROM catalog)".into()),
+                ..request(&["temperature"])
+            },
+            vec!["no subquery"],
+        ),
     ] {
         let status = stacked(&mut client, &request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{}", status.message());

@@ -181,7 +181,7 @@ impl Writer<'_> {
                 (None, None) => false,
             };
             if latin1 {
-                report.notes.push(note((name.clone(), "some text is not utf-8, read as latin-1".into())));
+                report.notes.push(note((name.clone(), variable.latin1_remark().into())));
             }
             attributes.extend(variable.attributes.iter().cloned());
             if plan.coordinates.contains(name) {

@@ -7,9 +7,11 @@
 //! # What becomes of a file
 //!
 //! * One file is one dataset, named by the file's stem. Every variable of the root group is an array with the
-//!   variable's name and dimensions. Variables of other groups are reported, as xarray's `open_dataset` leaves them out.
+//!   variable's name and dimensions. Variables and attributes of other groups are left out, as by xarray's
+//!   `open_dataset`, and reported. So are variables of types and HDF5 filters that cannot be stored or decoded.
 //! * Global attributes are dataset attributes under their own name, a variable's are `{variable}.{attribute}`. One
-//!   number is an `int64` or a `float64`; several numbers or strings are a string of `json:` and a JSON list.
+//!   number is an `int64` or a `float64`; several numbers or strings are a string of `json:` and a JSON list. Of two
+//!   that would have the same name, the variable's stays.
 //! * `_pyatlas_coords` is the JSON list of the coordinates: the arrays named like their only dimension, and those that
 //!   a `coordinates` attribute names.
 //!

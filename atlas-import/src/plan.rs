@@ -1,6 +1,6 @@
 //! What a file becomes, settled before its cells are read (but for times, which are read to see whether they fit).
 
-use crate::attributes::{attribute, json, json_text};
+use crate::attributes::{COORDINATES, ENCODING, attribute, json, json_text};
 use crate::cf::{self, Context, Meaning};
 use crate::chunks::{BOX_BYTES, boxes, chunk_shape, product};
 use crate::decode::{Decoded, decode};
@@ -45,7 +45,9 @@ impl FilePlan {
         for variable in &source.variables {
             let problem = match variable.stored {
                 Stored::Unsupported(what) => Some(format!("{what} cannot be stored")),
-                _ => name_problem(&variable.name).map(|problem| format!("an array's name {problem}")),
+                _ => name_problem(&variable.name)
+                    .map(|problem| format!("an array's name {problem}"))
+                    .or_else(|| variable.unreadable.clone()),
             };
             let problem = problem.or_else(|| (!names.insert(&variable.name)).then(|| "the name is used twice".into()));
             if let Some(problem) = problem {
@@ -58,6 +60,11 @@ impl FilePlan {
             plan.variables.push(planned);
         }
         plan.add_attributes(source, options);
+        for (name, _) in &options.chunks {
+            if source.variables.iter().all(|variable| variable.name != *name) {
+                plan.notes.push((name.clone(), "chunks are given for it, and the file has no such variable".into()));
+            }
+        }
         plan.coordinates = coordinates(source);
         Ok(plan)
     }
@@ -81,6 +88,30 @@ impl FilePlan {
             let notes = variable.meaning.notes.clone().into_iter().chain(variable.add_attributes());
             self.notes.extend(notes.map(|note| (variable.source.name.clone(), note)));
         }
+        self.leave_out_taken(options);
+    }
+
+    /// Of attributes that get the same name in the dataset, the importer's own stays, then that of a variable.
+    fn leave_out_taken(&mut self, options: &ImportOptions) {
+        let mut taken = HashSet::from([COORDINATES.to_string()]);
+        if !options.raw {
+            taken.insert(ENCODING.into());
+        }
+        let notes = &mut self.notes;
+        let mut keep = |variable: &str, attributes: &mut Vec<(String, Attribute)>| {
+            attributes.retain(|(key, _)| {
+                let is_free = taken.insert(key.clone());
+                if !is_free {
+                    let note = format!("attribute {key:?} is left out: another one has this name in the dataset");
+                    notes.push((variable.to_string(), note));
+                }
+                is_free
+            });
+        };
+        for variable in &mut self.variables {
+            keep(&variable.source.name, &mut variable.attributes);
+        }
+        keep("", &mut self.attributes);
     }
 }
 
@@ -174,6 +205,14 @@ impl VariablePlan {
     /// The boxes to read and write it in.
     pub(crate) fn boxes(&self) -> impl Iterator<Item = (Vec<u64>, Vec<u64>)> + use<> {
         boxes(&self.schema.shape, &self.schema.chunk_shape, self.cell_bytes(), BOX_BYTES)
+    }
+
+    /// What is said of text that was read as Latin-1.
+    pub(crate) fn latin1_remark(&self) -> &'static str {
+        match self.meaning.decoding {
+            cf::Decoding::Characters { length: None, .. } => "characters beyond ascii are read as latin-1, byte by byte",
+            _ => "some text is not utf-8, read as latin-1",
+        }
     }
 
     /// Reads and decodes a box; also whether some of its text was not UTF-8.

@@ -1,6 +1,7 @@
 //! A call of one of our functions on a column with literal arguments, and the column of the scan that it stands for.
 
 use crate::columns::{Source, Statistic, View};
+use crate::tensor::Form;
 use crate::udf::{self, Function};
 use atlas_store::Region;
 use datafusion::common::{Column, ScalarValue};
@@ -21,6 +22,8 @@ enum Operation {
     Element(Vec<u64>),
     Statistic(Statistic),
     Declaration(Function),
+    /// Whether the dataset has the array: something that is NULL exactly where the column is.
+    Presence,
 }
 
 impl Call {
@@ -59,6 +62,21 @@ impl Call {
         Ok(Some(Call { column: column.clone(), operation }))
     }
 
+    /// What an expression asks of a column by asking only where it is NULL: `array IS NULL`, `array IS NOT NULL` and
+    /// `count(array)`.
+    pub(crate) fn parse_presence(expr: &Expr) -> Option<Call> {
+        let about = match expr {
+            Expr::IsNull(about) | Expr::IsNotNull(about) => about,
+            Expr::AggregateFunction(call) if call.func.name() == "count" && !call.params.distinct => {
+                let [about] = call.params.args.as_slice() else { return None };
+                about
+            }
+            _ => return None,
+        };
+        let Expr::Column(column) = unaliased(about) else { return None };
+        Some(Call { column: column.clone(), operation: Operation::Presence })
+    }
+
     /// What the call gives on a column with values from `source`; `None` where only the value itself can tell.
     ///
     /// # Errors
@@ -88,6 +106,10 @@ impl Call {
                     *family,
                     outer.start().iter().zip(index).map(|(outer, own)| outer + own).collect(),
                 ))
+            }
+            // A single cell is NULL where it equals the fill value too.
+            (Operation::Presence, Source::Array(family)) if view.families[*family].tensor.form != Form::Scalar => {
+                Some(Source::Shape(*family))
             }
             (Operation::Statistic(statistic), Source::Array(family)) => Some(Source::Statistic(*family, *statistic)),
             (Operation::Declaration(function), Source::Array(family)) => Some(match function {

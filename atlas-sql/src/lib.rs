@@ -25,7 +25,7 @@
 //! # Functions
 //! | function | gives |
 //! |---|---|
-//! | `slice(array, start, shape)` | the region as a tensor; `start` and `shape` are literal lists |
+//! | `slice(array, start, shape)` | the region as a tensor; `start` and `shape` are literal lists, extents may be 0 |
 //! | `element(array, i, j, …)` | one cell |
 //! | `stat_min(array)`, `stat_max(array)` | the smallest and largest cell, in the array's own type |
 //! | `stat_mean(array)`, `stat_sum(array)` | of numbers |
@@ -41,6 +41,7 @@
 //! value, which the field's metadata names. A time that is not-a-time is NULL.
 //!
 //! # What is read
+//! Where an array is NULL is known to the catalog too: `array IS NULL` and `count(array)` read nothing.
 //! Predicates over the dataset's name, attributes, declarations and statistics are evaluated on the catalog before any
 //! array is touched. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
 //! of the datasets that are left afterwards. Columns that a query does not use are not read, and a slice costs the
@@ -53,6 +54,7 @@ mod error;
 mod literal;
 mod mount;
 mod names;
+mod reject;
 mod rewrite;
 mod scan;
 mod select;

@@ -7,8 +7,8 @@
 //! function computes on the value.
 
 use crate::call::Call;
+use crate::reject::reject;
 use crate::table::Table;
-use crate::udf::{self, Function};
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
@@ -37,11 +37,11 @@ impl AnalyzerRule for ResolveArrayCalls {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         if !check_snapshots(&plan)? {
-            return reject_statistics(plan);
+            return reject(plan);
         }
         let mut names = Names::default();
         let plan = plan.transform_up_with_subqueries(|plan| rewrite(plan, &mut names))?.data;
-        reject_statistics(plan)
+        reject(plan)
     }
 }
 
@@ -108,11 +108,16 @@ fn rewrite(plan: LogicalPlan, names: &mut Names) -> Result<Transformed<LogicalPl
         }
         let name = preserver.save(&expression);
         let replaced = expression.transform_up(|expression| {
-            let Some(call) = Call::parse(&expression)? else { return Ok(Transformed::no(expression)) };
+            let presence = Call::parse_presence(&expression);
+            let is_presence = presence.is_some();
+            let Some(call) = presence.map_or_else(|| Call::parse(&expression), |call| Ok(Some(call)))? else {
+                return Ok(Transformed::no(expression));
+            };
             for input in &mut inputs {
                 if let Some((extended, column)) = expose(input, &call.column, &call, names)? {
                     *input = extended;
-                    return Ok(Transformed::yes(Expr::Column(column)));
+                    let column = Expr::Column(column);
+                    return Ok(Transformed::yes(if is_presence { with_argument(expression, column) } else { column }));
                 }
             }
             Ok(Transformed::no(expression))
@@ -126,6 +131,19 @@ fn rewrite(plan: LogicalPlan, names: &mut Names) -> Result<Transformed<LogicalPl
     }
     let rewritten = plan.with_new_exprs(expressions, inputs)?;
     restore_columns(plan.schema(), rewritten).map(Transformed::yes)
+}
+
+/// The same question about another column.
+fn with_argument(expression: Expr, column: Expr) -> Expr {
+    match expression {
+        Expr::IsNull(_) => Expr::IsNull(Box::new(column)),
+        Expr::IsNotNull(_) => Expr::IsNotNull(Box::new(column)),
+        Expr::AggregateFunction(mut call) => {
+            call.params.args = vec![column];
+            Expr::AggregateFunction(call)
+        }
+        other => other,
+    }
 }
 
 /// Hides the columns that a node has let through beside its own.
@@ -227,25 +245,4 @@ fn expose_in_scan(scan: &TableScan, position: usize, call: &Call) -> Result<Opti
         .build()?;
     let column = Column::new(Some(scan.table_name.clone()), name);
     Ok(Some((LogicalPlan::TableScan(scan), column)))
-}
-
-/// Statistics exist in the catalog only: a call that is left cannot be computed.
-fn reject_statistics(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.apply_with_subqueries(|plan| {
-        plan.apply_expressions(|expression| {
-            expression.apply(|expression| match expression {
-                Expr::ScalarFunction(call) => match udf::identify(&call.func) {
-                    Some(Function::Statistic(statistic)) => Err(DataFusionError::Plan(format!(
-                        "{}: {} is not an array column of a store's table here (statistics do not pass GROUP BY, \
-                         DISTINCT or an expression)",
-                        statistic.function(),
-                        call.args.first().map_or_else(String::new, Expr::to_string)
-                    ))),
-                    _ => Ok(TreeNodeRecursion::Continue),
-                },
-                _ => Ok(TreeNodeRecursion::Continue),
-            })
-        })
-    })?;
-    Ok(plan)
 }

@@ -12,6 +12,8 @@ use datafusion::common::Column;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::sqlparser::ast::{Query, Visit, Visitor};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// The rows of the datasets that satisfy `predicate`, in insertion order.
@@ -23,7 +25,7 @@ use std::sync::Arc;
 /// Reads chunks only where the predicate is about cells.
 ///
 /// # Errors
-/// A plan error where the predicate is not SQL, or is not about columns of the table; the store's own where cells
+/// A plan error where the predicate is not SQL, holds a subquery, or is not about columns of the table; the store's own where cells
 /// cannot be read.
 pub async fn select_datasets(snapshot: &Snapshot, predicate: &str) -> Result<Vec<u32>> {
     let context = SessionContext::new();
@@ -32,7 +34,13 @@ pub async fn select_datasets(snapshot: &Snapshot, predicate: &str) -> Result<Vec
     let table = Table::try_new("store", TableKind::Datasets, &view)?;
     let scan = LogicalPlanBuilder::scan("datasets", provider_as_source(Arc::new(table)), None)?;
     let state = context.state();
-    let filter = state.create_logical_expr(predicate, scan.schema())?;
+    let predicate = state.sql_to_expr_with_alias(predicate, &state.config_options().sql_parser.dialect)?;
+    if predicate.visit(&mut HasQuery).is_break() {
+        return Err(DataFusionError::Plan(
+            "a predicate is about one dataset at a time and holds no subquery: run that query first".into(),
+        ));
+    }
+    let filter = state.create_logical_expr_from_sql_expr(predicate, scan.schema())?;
     let name = Expr::Column(Column::new(Some("datasets"), DATASET));
     let plan = scan.filter(filter)?.project([name])?.build()?;
     let batches = DataFrame::new(state, plan).collect().await?;
@@ -46,4 +54,15 @@ pub async fn select_datasets(snapshot: &Snapshot, predicate: &str) -> Result<Vec
     }
     rows.sort_unstable();
     Ok(rows)
+}
+
+/// Breaks at a query within an expression.
+struct HasQuery;
+
+impl Visitor for HasQuery {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 }

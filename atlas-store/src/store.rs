@@ -69,7 +69,7 @@ fn check_absent(storage: &dyn Storage) -> Result<()> {
 }
 
 impl Store {
-    /// Creates an empty store at a path or `file://` URL, with missing directories.
+    /// Creates an empty store at a path or URL (see [`storage_at`]), with missing directories.
     ///
     /// # Errors
     /// `AlreadyExists` if there is a store.
@@ -93,7 +93,7 @@ impl Store {
         Ok(Self::with_catalog(storage, CommittedCatalog { catalog, file }))
     }
 
-    /// Opens the store at a path or `file://` URL.
+    /// Opens the store at a path or URL (see [`storage_at`]).
     ///
     /// # Cost
     /// One read of the catalog. Segments are opened when they are read.

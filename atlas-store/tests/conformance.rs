@@ -123,6 +123,29 @@ fn any_body_may_be_short() {
     fails_everywhere(Fault::IsShort);
 }
 
+/// A reply that is cut off is the network's fault, and does not accuse the store of being damaged.
+#[test]
+fn a_short_body_is_not_taken_for_the_object() {
+    let faulty = Faulty::new(Fault::IsShort);
+    let storage = remote(faulty.clone());
+    let mut writer = storage.create("x").unwrap();
+    writer.write(&vec![1; 100_000]).unwrap();
+    writer.finish().unwrap();
+    let reader = storage.open("x").unwrap();
+    let reads: [&dyn Fn() -> Result<()>; 3] =
+        [&|| storage.get("x").map(drop), &|| storage.open("x").map(drop), &|| {
+            reader.read_many(&[10..20, 500..60_000]).map(drop)
+        }];
+    for read in reads {
+        faulty.fail_after(0);
+        let error = read().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert!(error.to_string().contains("expected"), "{error}");
+        assert!(faulty.heal());
+        read().unwrap();
+    }
+}
+
 #[test]
 fn a_commit_whose_reply_is_lost_is_settled_by_reading_back() {
     let faulty = Faulty::new(Fault::LosesReply);

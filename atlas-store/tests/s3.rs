@@ -1,7 +1,7 @@
 //! The same, against a server that speaks S3 over the network: conditional puts, uploads in parts, ranges, listing.
 //!
-//! Runs against `moto_server`, found in `$ATLAS_VENV/bin`, in `.venv/bin` of the project, or on the `PATH`; or against
-//! the server at `$ATLAS_S3_ENDPOINT` and its bucket `$ATLAS_S3_BUCKET` (default `atlas-test`), with the credentials of
+//! Runs against moto, of the Python beside the `moto_server` in `$ATLAS_VENV/bin`, in `.venv/bin` of the project, or on
+//! the `PATH`; or against the server at `$ATLAS_S3_ENDPOINT` and its bucket `$ATLAS_S3_BUCKET` (default `atlas-test`), with the credentials of
 //! the `AWS_` variables. Skipped, and says so, where there is none.
 #![allow(
     clippy::unwrap_used,
@@ -45,12 +45,27 @@ impl Drop for Server {
     }
 }
 
-fn find_moto() -> Option<PathBuf> {
+/// A moto server on a free port, which answers one request at a time: its conditional puts compare and put in two steps.
+const MOTO: &str = r#"
+import threading
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+moto = DomainDispatcherApplication(create_backend_app)
+lock = threading.Lock()
+def one_at_a_time(environ, start_response):
+    with lock:
+        return moto(environ, start_response)
+run_simple("127.0.0.1", 0, one_at_a_time, threaded=True)
+"#;
+
+/// The Python that has moto.
+fn find_python() -> Option<PathBuf> {
     let venv = std::env::var_os("ATLAS_VENV").map(PathBuf::from);
     let project = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.venv");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let venvs = venv.into_iter().chain([project]).map(|venv| venv.join("bin"));
-    venvs.chain(std::env::split_paths(&path)).map(|bin| bin.join("moto_server")).find(|file| file.is_file())
+    let with_moto = |bin: &PathBuf| bin.join("moto_server").is_file();
+    venvs.chain(std::env::split_paths(&path)).find(with_moto).map(|bin| bin.join("python3"))
 }
 
 impl Server {
@@ -60,13 +75,12 @@ impl Server {
         if let Ok(endpoint) = std::env::var("ATLAS_S3_ENDPOINT") {
             return Some(Server { endpoint, bucket, child: None });
         }
-        let Some(moto) = find_moto() else {
+        let Some(python) = find_python() else {
             eprintln!("SKIPPED: no S3 server: neither moto_server nor ATLAS_S3_ENDPOINT");
             return None;
         };
-        // Port 0: the server picks a free one, and says which.
-        let mut child = Command::new(moto)
-            .args(["-H", "127.0.0.1", "-p", "0"])
+        let mut child = Command::new(python)
+            .args(["-c", MOTO])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -75,7 +89,7 @@ impl Server {
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let endpoint = loop {
             let mut line = String::new();
-            assert!(said.read_line(&mut line).unwrap() > 0, "moto_server has ended");
+            assert!(said.read_line(&mut line).unwrap() > 0, "moto has ended");
             if let Some((_, address)) = line.split_once("Running on ") {
                 break address.trim().to_string();
             }
@@ -87,12 +101,13 @@ impl Server {
         Some(server)
     }
 
+    /// A bucket whose objects anybody may read, over plain HTTP too.
     fn create_bucket(&self) {
         let address = self.endpoint.trim_start_matches("http://");
         let mut stream = TcpStream::connect(address).unwrap();
         let bucket = &self.bucket;
-        write!(stream, "PUT /{bucket} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            .unwrap();
+        let headers = "x-amz-acl: public-read\r\nContent-Length: 0\r\nConnection: close";
+        write!(stream, "PUT /{bucket} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n\r\n").unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");

@@ -25,7 +25,7 @@ pub struct StackedRequest {
     /// The datasets to read, in this order; all of the store's where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datasets: Option<Vec<String>>,
-    /// A SQL predicate over attributes and statistics that the datasets satisfy.
+    /// A SQL predicate that the datasets satisfy: what stands behind WHERE in a query of `datasets`, without subqueries.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub where_: Option<String>,
     /// The first cell of each dimension; zeros where only `shape` is given.

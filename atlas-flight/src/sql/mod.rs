@@ -13,5 +13,6 @@ mod service;
 mod session;
 pub(crate) mod session_options;
 mod types;
+mod workers;
 
 pub(crate) use service::SqlService;

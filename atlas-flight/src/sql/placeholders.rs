@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn questions_are_numbered_from_the_left() {
         assert_eq!(number("a = ? AND b\n IN (?,?)").unwrap(), numbered("a = $1 AND b\n IN ($2,$3)", 3));
-        let many = vec!["?"; 11].join(", ");
+        let many = ["?"; 11].join(", ");
         assert!(number(&many).unwrap().sql.ends_with("$9, $10, $11"));
     }
 

@@ -2,6 +2,7 @@
 
 use super::boundary;
 use super::parameters::Parameters;
+use super::workers::Workers;
 use crate::service::encode::{DataStream, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
@@ -18,6 +19,7 @@ use tonic::{Code, Status};
 /// What queries run in: the mounted stores, and no way to change anything.
 pub(crate) struct Queries {
     base: SessionContext,
+    workers: Workers,
 }
 
 /// A query that has been planned, and the schema that its result has for a client.
@@ -30,9 +32,9 @@ impl Queries {
     /// Mounts the stores, the first as the default schema.
     ///
     /// # Errors
-    /// What mounting a store fails with.
+    /// What mounting a store fails with, or starting threads.
     pub(crate) fn new(stores: &[(String, Store)]) -> datafusion::error::Result<Self> {
-        Ok(Queries { base: atlas_sql::session(stores)? })
+        Ok(Queries { base: atlas_sql::session(stores)?, workers: Workers::new()? })
     }
 
     /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
@@ -96,10 +98,8 @@ impl Queries {
     /// What planning the execution fails with; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
         let Planned { plan, schema } = query;
-        let batches = DataFrame::new(self.session().state(), plan)
-            .execute_stream()
-            .await
-            .map_err(|error| status::from_datafusion(&error))?;
+        let query = DataFrame::new(self.session().state(), plan);
+        let batches = self.workers.run(query).await.map_err(|error| status::from_datafusion(&error))?;
         let announced = schema.clone();
         let batches = batches.map(move |batch| {
             let batch = batch.map_err(|error| status::from_datafusion(&error))?;

@@ -116,6 +116,11 @@ fn numbers(stored: DType, attributes: Attributes<'_>, context: Context<'_>) -> M
         value
     };
     let (scale, offset) = (factor("scale_factor"), factor("add_offset"));
+    for name in ["_FillValue", "missing_value"] {
+        if attributes.has(name) && attributes.numbers(name).is_empty() {
+            notes.push(format!("{name} is {}, which no cell can be equal to", attributes.kind(name)));
+        }
+    }
 
     let clock = clock(attributes, context);
     let is_time = matches!(clock, Some(Ok(_)));

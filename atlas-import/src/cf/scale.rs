@@ -74,7 +74,7 @@ pub(super) fn factor(attributes: Attributes<'_>, name: &str) -> Result<Option<Nu
     }
     match attributes.numbers(name).as_slice() {
         [number] => Ok(Some(*number)),
-        numbers => Err(format!("{name} is not one number but {}, it is not applied", numbers.len())),
+        _ => Err(format!("{name} is {}, not one number, and is not applied", attributes.kind(name))),
     }
 }
 

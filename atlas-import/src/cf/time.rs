@@ -26,7 +26,7 @@ impl Clock {
         };
         let (unit, since) =
             units.rsplit_once(" since ").ok_or_else(|| format!("units {units:?} are not <unit> since <reference>"))?;
-        let unit = nanoseconds_of(unit.trim()).ok_or_else(|| format!("unit {:?} has no fixed length", unit.trim()))?;
+        let unit = nanoseconds_of(unit.trim()).ok_or_else(|| format!("unit {:?} is not one from nanoseconds to days", unit.trim()))?;
         let reference = reference::nanoseconds(since, proleptic)
             .ok_or_else(|| format!("reference {:?} is not understood", since.trim()))?;
         Ok(Clock { unit, reference })
@@ -57,7 +57,7 @@ impl Clock {
         count
             .checked_mul(self.unit.into())
             .and_then(|elapsed| self.moment(elapsed))
-            .ok_or_else(|| format!("{count} is outside the years 1677 to 2262"))
+            .ok_or_else(|| outside(count))
     }
 
     /// Fractions of a nanosecond are cut, as xarray does; and where the reference itself is out of range, whole
@@ -67,10 +67,9 @@ impl Clock {
         if count.is_nan() {
             return Ok(NAT);
         }
-        let outside = || format!("{count} is outside the years 1677 to 2262");
         let elapsed = count * self.unit as f64;
         if elapsed.abs() > 1e20 {
-            return Err(outside());
+            return Err(outside(count));
         }
         let elapsed = if i64::try_from(self.reference).is_ok() {
             elapsed as i128
@@ -78,7 +77,7 @@ impl Clock {
             let rest = count.fract() * self.unit as f64 / 1e3;
             count.trunc() as i128 * i128::from(self.unit) + rest.round_ties_even() as i128 * 1_000
         };
-        self.moment(elapsed).ok_or_else(outside)
+        self.moment(elapsed).ok_or_else(|| outside(count))
     }
 
     fn moment(self, elapsed: i128) -> Option<i64> {
@@ -86,7 +85,15 @@ impl Clock {
     }
 }
 
-/// Nanoseconds of a unit of time; those of changing length have none.
+fn outside(count: impl std::fmt::Display) -> String {
+    format!("the time stored as {count} is outside the years 1677 to 2262")
+}
+
+/// Nanoseconds of a unit of time that times are told in.
+///
+/// # Source
+/// The units that xarray's `open_dataset` decodes. Months and years have no fixed length; weeks have one, but xarray
+/// decodes no times in them.
 fn nanoseconds_of(unit: &str) -> Option<i64> {
     Some(match unit.to_ascii_lowercase().as_str() {
         "nanosecond" | "nanoseconds" => 1,
@@ -126,9 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_gregorian_or_not_fixed_is_refused() {
+    fn what_is_not_gregorian_or_not_understood_is_refused() {
         assert!(Clock::parse("days since 2000-01-01", "360_day").unwrap_err().contains("360_day"));
         assert!(Clock::parse("months since 2000-01-01", "standard").unwrap_err().contains("months"));
+        assert!(Clock::parse("weeks since 2000-01-01", "standard").unwrap_err().contains("\"weeks\" is not one"));
         assert!(Clock::parse("days since whenever", "standard").unwrap_err().contains("whenever"));
         assert!(Clock::parse("dayssince 2000-01-01", "standard").is_err());
     }

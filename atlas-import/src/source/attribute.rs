@@ -54,6 +54,23 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// What an attribute is, in words.
+    pub(crate) fn kind(self, name: &str) -> String {
+        match self.get(name) {
+            None => "absent".into(),
+            Some(NcAttrValue::Chars(_)) => "a text".into(),
+            Some(NcAttrValue::Strings(texts)) => match texts.len() {
+                1 => "a text".into(),
+                count => format!("a list of {count} texts"),
+            },
+            Some(NcAttrValue::UserDefined { .. }) => "of a user-defined type".into(),
+            Some(_) => match self.numbers(name).len() {
+                1 => "a number".into(),
+                count => format!("a list of {count} numbers"),
+            },
+        }
+    }
+
     /// The numbers of an attribute, if it has any.
     pub(crate) fn numbers(self, name: &str) -> Vec<Number> {
         self.get(name).and_then(numbers).unwrap_or_default()

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod cell;
+mod chunk;
 mod netcdf4;
 mod open;
 mod read;
@@ -17,6 +18,8 @@ pub(crate) struct Source {
     file: NcFile,
     /// The same bytes as HDF5, for what the NetCDF reader does not give: chunk shapes, and parts of string variables.
     hdf5: Option<hdf5_reader::Hdf5File>,
+    /// The file with its shared lock, while cells are still to be read.
+    _lock: Option<std::fs::File>,
     pub(crate) variables: Vec<SourceVariable>,
     pub(crate) attributes: Vec<NcAttribute>,
     /// Variables that cannot even be described, and why; those of other groups too.
@@ -36,6 +39,8 @@ pub(crate) struct SourceVariable {
     pub(crate) shape: Vec<u64>,
     pub(crate) chunks: Option<Vec<u64>>,
     pub(crate) attributes: Vec<NcAttribute>,
+    /// Why its cells cannot be read, although it is well described.
+    pub(crate) unreadable: Option<String>,
 }
 
 /// What a variable's cells are made of.

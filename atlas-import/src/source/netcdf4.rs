@@ -1,12 +1,12 @@
-//! What the NetCDF reader does not tell of a NetCDF-4 file: chunk shapes, and what it leaves out.
+//! What the NetCDF reader does not tell of a NetCDF-4 file: chunk shapes, filters, and what it leaves out.
 
-use super::{Source, SourceVariable};
+use super::{Source, SourceVariable, chunk};
 use crate::error::one_line;
 use hdf5_reader::{Attribute, Dataset, Datatype, Hdf5File, StringSize};
 use netcdf_reader::nc4::attributes::is_internal_attribute;
 use netcdf_reader::{NcAttrValue, NcAttribute};
 
-/// Adds the chunk shapes, the attributes whose text is not UTF-8, and what could not be read at all.
+/// Adds the chunk shapes, which chunks cannot be decoded, the attributes whose text is not UTF-8, and what could not be read at all.
 pub(super) fn complete(source: &mut Source, hdf5: &Hdf5File) -> Result<(), String> {
     let root = hdf5.root_group().map_err(one_line)?;
     if let Ok(attributes) = root.attributes() {
@@ -16,6 +16,7 @@ pub(super) fn complete(source: &mut Source, hdf5: &Hdf5File) -> Result<(), Strin
         let path = dataset.name().rsplit('/').next().unwrap_or_default();
         if let Some(variable) = source.variables.iter_mut().find(|variable| variable.path == path) {
             variable.chunks = dataset.chunks().map(|chunks| chunks.into_iter().map(u64::from).collect());
+            variable.unreadable = chunk::undecodable(hdf5, &dataset).map_err(one_line)?;
             add_left_out(&variable.name, &mut variable.attributes, &dataset.attributes(), &mut source.remarks);
         } else if !is_bare_dimension(&dataset) {
             source.refused.push((path.to_string(), "its hdf5 type has no netcdf equivalent".into()));

@@ -27,6 +27,20 @@ fn attributes_keep_their_type_and_several_values_are_json() {
 }
 
 #[test]
+fn an_attribute_whose_name_is_taken_is_left_out_and_noted() {
+    let file = Writer::new(1)
+        .attribute("v.units", "of the file")
+        .attribute("_pyatlas_coords", "[]")
+        .dim("v", 1)
+        .variable("v", &["v"], Int(vec![0]), &[("units", "m".into())])
+        .import();
+    assert_eq!(file.attribute("v.units"), Some("m".into()));
+    assert_eq!(file.attribute("_pyatlas_coords"), Some(r#"["v"]"#.into()));
+    let remark = |key| format!(": attribute {key:?} is left out: another one has this name in the dataset");
+    assert_eq!(file.remarks(), [remark("v.units"), remark("_pyatlas_coords")]);
+}
+
+#[test]
 fn coordinates_are_named_like_their_dimension_or_by_an_attribute() {
     let file = Writer::new(1)
         .attribute("coordinates", "station nowhere")

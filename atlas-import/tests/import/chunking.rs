@@ -19,6 +19,14 @@ fn the_user_decides_about_chunks() {
 }
 
 #[test]
+fn chunks_for_a_variable_that_is_not_there_are_noted() {
+    let writer = Writer::new(1).dim("x", 2).variable("v", &["x"], Int(vec![1, 2]), &[]);
+    let options = ImportOptions { chunks: vec![("w".into(), vec![1])], ..Default::default() };
+    let file = import(&writer.bytes(), &options);
+    assert_eq!(file.remarks(), ["w: chunks are given for it, and the file has no such variable"]);
+}
+
+#[test]
 fn a_large_array_is_cut_and_read_in_boxes() {
     // Larger than what is decoded ahead, so that it is read as it is written.
     let (rows, columns) = (700u32, 16_000u32);

@@ -49,6 +49,14 @@ fn fill_values_that_no_cell_can_have_are_ignored() {
 }
 
 #[test]
+fn a_fill_value_that_is_text_is_noted() {
+    let file = one(Float(vec![1.0, -999.0, 3.0, 4.0]), &[("missing_value", "-999".into())]);
+    assert_eq!(file.numbers::<f32>("v")[1], -999.0);
+    assert_eq!(file.remarks(), ["v: missing_value is a text, which no cell can be equal to"]);
+    assert_eq!(file.attribute("_pyatlas_encoding"), Some(r#"{"v": {"missing_value": "-999"}}"#.into()));
+}
+
+#[test]
 fn masked_floats_are_nan_and_null() {
     let attributes = [("_FillValue", Float(vec![99999.0])), ("missing_value", Float(vec![-1.0]))];
     // A NaN with another payload than the fill value's is missing as well.
@@ -104,7 +112,9 @@ fn a_factor_that_is_no_number_is_not_applied_and_noted() {
     let file = one(Short(vec![1, 2, 3, 4]), &[("scale_factor", "0.1".into())]);
     assert_eq!(file.numbers::<i16>("v"), [1, 2, 3, 4]);
     assert_eq!(file.attribute("v.scale_factor"), Some("0.1".into()));
-    assert!(file.remarks()[0].starts_with("v: scale_factor"), "{:?}", file.remarks());
+    assert_eq!(file.remarks(), ["v: scale_factor is a text, not one number, and is not applied"]);
+    let file = one(Short(vec![1, 2, 3, 4]), &[("add_offset", Double(vec![1.0, 2.0]))]);
+    assert_eq!(file.remarks(), ["v: add_offset is a list of 2 numbers, not one number, and is not applied"]);
 }
 
 #[test]

@@ -84,6 +84,13 @@ fn text_that_is_not_utf8_is_latin1_and_noted() {
 }
 
 #[test]
+fn single_characters_beyond_ascii_are_latin1_and_noted_as_such() {
+    let file = Writer::new(1).dim("n", 3).variable("n", &["n"], Char("aé".as_bytes().to_vec()), &[]).import();
+    assert_eq!(file.strings("n"), ["a", "Ã", "©"]);
+    assert_eq!(file.remarks(), ["n: characters beyond ascii are read as latin-1, byte by byte"]);
+}
+
+#[test]
 fn raw_characters_are_strings_of_one() {
     let file = Writer::new(1).dim("l", 4).variable("w", &["l"], Char(b"a \0\xe9".to_vec()), &[]).import_raw();
     assert_eq!(file.strings("w"), ["a", " ", "", "é"]);

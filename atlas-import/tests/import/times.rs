@@ -70,8 +70,9 @@ fn times_that_do_not_fit_stay_numbers_and_are_noted() {
     for (units, calendar, why) in [
         ("days since 2000-01-01", "noleap", "noleap"),
         ("days since 2000-01-01", "360_day", "360_day"),
-        ("days since 1000-01-01", "standard", "outside"),
+        ("days since 1000-01-01", "standard", "the time stored as 0 is outside the years 1677 to 2262"),
         ("months since 2000-01-01", "standard", "months"),
+        ("weeks since 2000-01-01", "standard", "unit \"weeks\" is not one from nanoseconds to days"),
         ("days since the flood", "standard", "the flood"),
     ] {
         let file = times(Double(vec![0.0, 1.0]), units, &[("calendar", calendar.into())]);

@@ -5,7 +5,7 @@ use super::read::{self, Touched};
 use crate::error::from_store;
 use crate::table::{Table, TableKind};
 use datafusion::error::Result;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The numbers of one scan.
@@ -28,20 +28,27 @@ pub(crate) fn of(scan: &AtlasScanExec) -> Result<Cost> {
     }
     Ok(Cost {
         rows: (table.row_count(), scan.rows().len()),
-        chunks_considered: chunks_considered(table, columns.iter().chain(scan.columns_decided()))?,
+        chunks_considered: chunks_considered(table, &columns, scan.columns_decided())?,
         touched,
         is_bound: scan.cell_predicate().is_some(),
     })
 }
 
-/// The chunks, in all datasets, of the arrays that these columns are about.
-fn chunks_considered<'a>(table: &Table, columns: impl Iterator<Item = &'a usize>) -> Result<u64> {
-    let families: BTreeSet<usize> = columns.filter_map(|column| table.sources[*column].family()).collect();
+/// The chunks, in all datasets, of the arrays that these columns are about: once for each column that reads them, as
+/// each is read by itself, and once where the catalog alone is asked.
+fn chunks_considered(table: &Table, touched: &[usize], decided: &[usize]) -> Result<u64> {
+    let mut reads: BTreeMap<usize, u64> = BTreeMap::new();
+    for column in touched.iter().chain(decided) {
+        let source = &table.sources[*column];
+        if let Some(family) = source.family() {
+            *reads.entry(family).or_default() += u64::from(!source.is_catalog());
+        }
+    }
     let mut chunks = 0;
-    for family in families {
+    for (family, reads) in reads {
         let rows: Vec<u32> = table.view.family(family)?.entries().map(|(row, _)| row).collect();
         let name = &table.view.families[family].name;
-        chunks += table.view.snapshot.chunk_totals(name, &rows).map_err(from_store)?.0;
+        chunks += reads.max(1) * table.view.snapshot.chunk_totals(name, &rows).map_err(from_store)?.0;
     }
     Ok(chunks)
 }

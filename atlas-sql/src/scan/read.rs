@@ -4,7 +4,7 @@ use crate::call::cell;
 use crate::columns::{EntryField, Source, View};
 use crate::error::from_store;
 use crate::table::Table;
-use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable};
+use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable, without_cells};
 use arrow::array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
 use atlas_store::{ArrayData, Region, Scalar};
 use datafusion::error::Result;
@@ -133,6 +133,13 @@ pub(crate) fn read(view: &View, source: &Source, rows: &[u32]) -> Result<(ArrayR
     let name = &view.families[family].name;
     let plan = view.snapshot.plan_read(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
     let touched = Touched { chunks: plan.chunks(), bytes: plan.bytes() };
+    if let Source::Slice(_, region) = source
+        && region.is_empty()
+    {
+        let family = view.family(family)?;
+        let present = rows.iter().map(|row| family.entry(*row).is_some());
+        return Ok((without_cells(&tensor, region.shape(), present)?, touched));
+    }
     let data = view.snapshot.execute(&plan).map_err(from_store)?;
     let values = stacked(view, family, &tensor, &datasets, data)?;
     Ok((spread(values, &positions, rows.len())?, touched))

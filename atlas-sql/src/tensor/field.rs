@@ -34,6 +34,21 @@ pub(crate) enum Form {
     Variable(Option<usize>),
 }
 
+impl Form {
+    /// The layout of values that all have this shape.
+    ///
+    /// Without a cell it is that of values which differ in shape: several kernels of arrow-rs take the number of rows of
+    /// a `FixedSizeList` from its cells, so that sorting or joining lists of size 0 loses them.
+    pub(crate) fn of_shape(shape: &[u64], cell: &DataType) -> Form {
+        match shape {
+            [] => Form::Scalar,
+            [0] if !is_number(cell) => Form::List,
+            _ if shape.contains(&0) => Form::Variable(Some(shape.len())),
+            _ => Form::Fixed(shape.to_vec()),
+        }
+    }
+}
+
 /// What an array column is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tensor {
@@ -191,8 +206,7 @@ impl Tensor {
 
     /// The same, cut to a region of this shape.
     pub(crate) fn sliced(&self, shape: &[u64]) -> Tensor {
-        let form = if shape.is_empty() { Form::Scalar } else { Form::Fixed(shape.to_vec()) };
-        Tensor { form, ..self.clone() }
+        Tensor { form: Form::of_shape(shape, &self.cell), ..self.clone() }
     }
 
     /// Whether cells are numbers in a list, which are never null.

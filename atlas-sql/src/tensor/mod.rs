@@ -15,6 +15,6 @@ mod cells;
 mod field;
 
 pub use cells::array_from;
-pub(crate) use cells::{cells_array, fixed_size_list, null_cells, variable};
+pub(crate) use cells::{cells_array, fixed_size_list, null_cells, variable, without_cells};
 pub use field::{DIMS, EXTENSION_METADATA, EXTENSION_NAME, FILL_VALUE, SHAPE, data_type, field_for};
 pub(crate) use field::{Form, Tensor};

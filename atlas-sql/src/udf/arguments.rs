@@ -53,7 +53,7 @@ pub(crate) fn extents(function: &str, what: &str, value: Option<&ScalarValue>) -
     let values = arrow::compute::cast(&values, &DataType::Int64)?;
     let values = values.as_primitive::<Int64Type>();
     let negative = || {
-        let all = values.values();
+        let all: &[i64] = values.values();
         DataFusionError::Plan(format!("{function}: {what} {all:?} has a negative number"))
     };
     values.values().iter().map(|value| u64::try_from(*value).map_err(|_| negative())).collect()

@@ -3,7 +3,7 @@
 use super::arguments::{array, call_name, extents};
 use super::value::{Values, cell_at};
 use crate::error::from_store;
-use crate::tensor::fixed_size_list;
+use crate::tensor::{fixed_size_list, without_cells};
 use arrow::array::{Array, UInt64Array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, FieldRef};
@@ -36,11 +36,7 @@ fn region(arguments: &[Option<&ScalarValue>]) -> Result<Region> {
         )));
     };
     let region = Region::try_new(extents("slice", "start", *start)?, extents("slice", "shape", *shape)?);
-    let region = region.map_err(|error| DataFusionError::Plan(format!("slice: {error}")))?;
-    if region.is_empty() {
-        return Err(DataFusionError::Plan(format!("slice: shape {:?} has no cell", region.shape())));
-    }
-    Ok(region)
+    region.map_err(|error| DataFusionError::Plan(format!("slice: {error}")))
 }
 
 impl ScalarUDFImpl for Slice {
@@ -98,6 +94,9 @@ impl ScalarUDFImpl for Slice {
                 None => indices.extend(std::iter::repeat_n(None, offsets.len())),
             }
         }
+        if region.is_empty() {
+            return Ok(ColumnarValue::Array(without_cells(&tensor, region.shape(), valid)?));
+        }
         let cells = arrow::compute::take(&values.cells, &UInt64Array::from(indices), None)?;
         if region.rank() == 0 {
             return Ok(ColumnarValue::Array(cells));
@@ -110,6 +109,9 @@ impl ScalarUDFImpl for Slice {
 
 /// The indices of the region's cells, in row-major order.
 fn index_of_each_cell(region: &Region) -> Vec<Vec<u64>> {
+    if region.is_empty() {
+        return Vec::new();
+    }
     let mut indices = vec![Vec::new()];
     for dim in 0..region.rank() {
         indices = indices

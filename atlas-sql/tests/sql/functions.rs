@@ -43,6 +43,34 @@ async fn a_slice_of_ragged_arrays_reads_what_all_contain() {
 }
 
 #[tokio::test]
+async fn slices_without_cells_keep_their_rows_and_shape() {
+    let fleet = fleet();
+    let of_value = "slice(array_or_null, [1, 0], [0, 6])";
+    for (slice, from, shape) in [
+        ("slice(temp, [1, 2], [0, 3])", "datasets", vec![Some(0), Some(3)]),
+        ("slice(temp, [4, 0], [0, 6])", "datasets", vec![Some(0), Some(6)]),
+        (of_value, "(SELECT dataset, temp AS array_or_null FROM datasets GROUP BY 1, 2)", vec![Some(0), Some(6)]),
+    ] {
+        let batch = fleet.query(&format!("SELECT dataset, {slice} FROM {from} ORDER BY dataset DESC")).await;
+        assert_eq!(batch.num_rows(), DATASETS);
+        let slices = batch.column(1).as_struct();
+        let shapes = slices.column_by_name("shape").unwrap().as_fixed_size_list();
+        for (row, index) in (0..DATASETS).rev().enumerate() {
+            assert_eq!(slices.is_valid(row), has_temp(index), "{slice}");
+            if has_temp(index) {
+                assert_eq!(integers(&shapes.value(row)), shape, "{slice}");
+            }
+        }
+        assert_eq!(slices.column_by_name("data").unwrap().as_list::<i32>().values().len(), 0);
+    }
+    let batch = fleet.query("SELECT slice(label, [1], [0]), shape(slice(level, [0], [0])) FROM datasets LIMIT 2").await;
+    assert_eq!(batch.column(0).as_list::<i32>().value(1).len(), 0);
+    assert_eq!(integers(&batch.column(1).as_list::<i32>().value(1)), [Some(0)]);
+    let scans = fleet.scans("SELECT slice(temp, [1, 2], [0, 3]) FROM datasets").await;
+    assert!(scans[0].contains("chunks=36→0, bytes=0"), "{scans:?}");
+}
+
+#[tokio::test]
 async fn elements_are_null_where_the_cell_is() {
     let fleet = fleet();
     let batch = fleet
@@ -162,6 +190,16 @@ async fn the_predicate_selects_datasets_in_insertion_order() {
     assert_eq!(rows, [0, 3, 5, 6, 8, 9, 10]);
     assert!(atlas_sql::select_datasets(&snapshot, "nonsense > 3").await.is_err());
     assert!(atlas_sql::select_datasets(&snapshot, "station = 'S0') OR (true").await.is_err());
+    for subquery in [
+        "dataset IN (SELECT dataset FROM catalog)",
+        "EXISTS (SELECT 1 FROM arrays)",
+        "depth > (SELECT avg(depth) FROM catalog)",
+        "NOT (flagged OR depth = ANY (SELECT 1))",
+    ] {
+        let error = atlas_sql::select_datasets(&snapshot, subquery).await.unwrap_err();
+        let error = atlas_sql::describe(&error);
+        assert!(error.contains("no subquery") && !error.contains("datafusion"), "{subquery}: {error}");
+    }
 }
 
 #[tokio::test]

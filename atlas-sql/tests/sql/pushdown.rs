@@ -108,7 +108,7 @@ async fn cell_predicates_read_other_arrays_of_survivors_only() {
     let batch = fleet.query(&format!("{sql} ORDER BY dataset")).await;
     assert_eq!(names(&batch), ["cast_08", "cast_09"]);
     let scans = fleet.scans(sql).await;
-    assert!(scans[0].contains("cell_filter=[") && scans[0].contains("datasets=12→≤8, chunks=36→≤"), "{}", scans[0]);
+    assert!(scans[0].contains("cell_filter=[") && scans[0].contains("datasets=12→≤8, chunks=72→≤40,"), "{}", scans[0]);
     let analyzed = fleet.query(&format!("EXPLAIN ANALYZE {sql}")).await;
     let text: String = strings(analyzed.column(1)).into_iter().flatten().collect();
     let line = text.lines().find(|line| line.contains("AtlasScanExec")).unwrap();
@@ -129,6 +129,24 @@ async fn unused_arrays_are_not_read_and_counts_are_free() {
     assert!(scans[0].contains("columns=[dataset, level]"), "{}", scans[0]);
     assert!(fleet.scans("SELECT count(*) FROM datasets WHERE station = 'S0'").await.is_empty());
     assert_eq!(floats(fleet.query("SELECT count(*) FROM datasets WHERE station = 'S0'").await.column(0)), [Some(4.0)]);
+}
+
+#[tokio::test]
+async fn whether_a_dataset_has_an_array_is_known_without_reading() {
+    let fleet = fleet();
+    for (sql, scan, count) in [
+        ("SELECT count(*) FROM (SELECT dataset FROM datasets WHERE temp IS NULL)", "", 3.0),
+        ("SELECT count(dataset) FROM datasets WHERE temp IS NOT NULL AND depth > 100", "", 8.0),
+        ("SELECT count(temp) FROM datasets", "datasets=12→12, chunks=36→0, bytes=0", 9.0),
+        ("SELECT count(ragged) FILTER (WHERE depth > 800) FROM datasets", "→0, bytes=0", 3.0),
+        ("SELECT count(t) FROM (SELECT temp AS t FROM datasets WHERE flagged)", "chunks=36→0, bytes=0", 5.0),
+        // A single cell is NULL where it is missing, which only reading tells.
+        ("SELECT count(single) FROM datasets", "chunks=12→12,", 11.0),
+    ] {
+        let scans = fleet.scans(sql).await;
+        assert!(scans.iter().all(|line| line.contains(scan) && !line.contains("cell_filter")), "{sql}: {scans:?}");
+        assert_eq!(floats(fleet.query(sql).await.column(0)), [Some(count)], "{sql}");
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,10 @@ pub enum MetaCompression {
     Lz4,
 }
 
+/// What a compressed catalog unpacks to at most: so many times its size, or so many bytes, whichever is more.
+const MAX_EXPANSION: u64 = 1000;
+const MIN_UNPACKED_BYTES: u64 = 16 << 20;
+
 fn json_head(version: u32, crc: u32) -> String {
     format!("{JSON_START}{version},\"crc32c\":\"{crc:08x}\",\"catalog\":\n")
 }
@@ -115,15 +119,17 @@ pub(crate) fn decode(
 fn decompress(bytes: &[u8], compression: MetaCompression) -> Result<Vec<u8>, CatalogRefusal> {
     let corrupt = |message: String| CatalogRefusal::Corrupt(0, message);
     let mut out = Vec::new();
+    // A catalog's columns repeat themselves, but not this much: a few bytes must not unpack to gigabytes.
+    let limit = (bytes.len() as u64).saturating_mul(MAX_EXPANSION).max(MIN_UNPACKED_BYTES);
     match compression {
         MetaCompression::None => out.extend_from_slice(bytes),
         MetaCompression::Zstd => {
             zstd::stream::read::Decoder::new(bytes)
-                .and_then(|mut decoder| decoder.read_to_end(&mut out))
+                .and_then(|decoder| decoder.take(limit).read_to_end(&mut out))
                 .map_err(|error| corrupt(format!("zstd: {error}")))?;
         }
         MetaCompression::Lz4 => {
-            if let Err(error) = lz4_flex::frame::FrameDecoder::new(bytes).read_to_end(&mut out) {
+            if let Err(error) = lz4_flex::frame::FrameDecoder::new(bytes).take(limit).read_to_end(&mut out) {
                 // atlas-python writes a bare block after its size.
                 let size = bytes.first_chunk().map(|size| u32::from_le_bytes(*size));
                 let is_block = size.is_some_and(|size| u64::from(size) / 256 <= bytes.len() as u64);

@@ -14,8 +14,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bytes that are read although nobody asked, where that saves a request.
-pub(crate) const COALESCE_GAP_BYTES: u64 = 32 << 10;
+/// Bytes that are read although nobody asked, where that saves a request: about what a positional read costs.
+pub(crate) const COALESCE_GAP_BYTES: u64 = 4 << 10;
 
 /// A planned read of one region of one array from several datasets.
 #[derive(Debug)]

@@ -12,9 +12,11 @@ use std::sync::Arc;
 /// Gives an empty place, a new one each time.
 pub type Fresh<'a> = &'a dyn Fn() -> Arc<dyn Storage>;
 
+type Check = fn(Fresh<'_>);
+
 /// Runs every function of [`contract`] and [`scenarios`].
 pub fn conform(backend: &str, fresh: Fresh<'_>) {
-    let checks: [(&str, fn(Fresh<'_>)); 13] = [
+    let checks: [(&str, Check); 13] = [
         ("an_object_is_whole_or_absent", contract::an_object_is_whole_or_absent),
         ("any_range_is_read", contract::any_range_is_read),
         ("a_large_object_is_read_and_written", contract::a_large_object_is_read_and_written),

@@ -1,12 +1,12 @@
-"""Makes netcdf4.nc, the NetCDF-4 file of the tests. Needs netCDF4 and numpy; the file is committed beside."""
+"""Makes the NetCDF-4 files of the tests. Needs netCDF4 (with its filters) and numpy; the files are committed beside."""
 
 import os
 
 import netCDF4
 import numpy as np
 
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "netcdf4.nc")
-with netCDF4.Dataset(path, "w") as file:
+here = os.path.dirname(os.path.abspath(__file__))
+with netCDF4.Dataset(os.path.join(here, "netcdf4.nc"), "w") as file:
     file.title = "kinds of variables"
     file.levels = np.array([1, 2, 3], "i4")
     file.createDimension("time", None)
@@ -42,3 +42,25 @@ with netCDF4.Dataset(path, "w") as file:
     file.createVariable("_hidden", "i4", ("x",))
     group = file.createGroup("more")
     group.createVariable("inside", "f4", ("x",))
+
+# Filters that are supported and filters that are not, and groups with attributes.
+with netCDF4.Dataset(os.path.join(here, "filters.nc"), "w") as file:
+    file.createDimension("x", 64)
+    for name in ["zlib", "szip", "zstd", "bzip2", "blosc_lz4"]:
+        checked = name == "zlib"
+        variable = file.createVariable(
+            name, "i4", ("x",), compression=name, shuffle=checked, fletcher32=checked, chunksizes=(32,)
+        )
+        variable[:] = np.arange(64) // 3
+    # Times are read before anything is written.
+    time = file.createVariable("time", "f8", ("x",), compression="zstd")
+    time.units = "days since 2000-01-01"
+    time[:] = np.arange(64)
+
+    more = file.createGroup("more")
+    more.note = "about more"
+    more.level = 2
+    deep = more.createGroup("deep")
+    deep.title = "deep"
+    deep.createVariable("inside", "f4", ("x",)).units = "m"
+    file.createGroup("bare").createDimension("y", 2)

@@ -1,0 +1,83 @@
+//! Threads for running queries, apart from those that serve connections: a query that keeps a thread busy for long must
+//! not keep other clients from being answered, nor the server from stopping.
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::dataframe::DataFrame;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Planning and executing SQL recurses deeply; the default stack of 2 MiB is tight for unoptimised builds.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Batches that wait for a client: a slow one slows its query, nothing else.
+const WAITING_BATCHES: usize = 2;
+
+/// The threads that queries run on.
+pub(crate) struct Workers {
+    /// Taken when dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Workers {
+    /// One thread a core.
+    ///
+    /// # Errors
+    /// Where threads cannot be started.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .thread_name("atlas-query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        Ok(Workers { runtime: Some(runtime) })
+    }
+
+    /// Runs a query; its batches come as they are made. Dropping the stream stops it where it next yields.
+    ///
+    /// # Errors
+    /// What planning the execution fails with; later errors are in the stream.
+    pub(crate) async fn run(&self, query: DataFrame) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let gone = || DataFusionError::Execution("the server is stopping".into());
+        let runtime = self.runtime.as_ref().ok_or_else(gone)?;
+        let planning = runtime.spawn(query.execute_stream());
+        let batches = planning.await.map_err(|_| gone())??;
+        let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
+        let task = Task(runtime.spawn(forward(batches, sender)));
+        let received = futures::stream::unfold((receiver, task), |(mut receiver, task)| async {
+            let batch = receiver.recv().await?;
+            Some((batch, (receiver, task)))
+        });
+        Ok(received.boxed())
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Without waiting: a query may be busy for long.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A running query, which is of no use once nobody listens.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn forward(mut batches: SendableRecordBatchStream, sender: mpsc::Sender<Result<RecordBatch>>) {
+    while let Some(batch) = batches.next().await {
+        if sender.send(batch).await.is_err() {
+            return;
+        }
+    }
+}
