@@ -210,7 +210,9 @@ impl VariablePlan {
     /// What is said of text that was read as Latin-1.
     pub(crate) fn latin1_remark(&self) -> &'static str {
         match self.meaning.decoding {
-            cf::Decoding::Characters { length: None, .. } => "characters beyond ascii are read as latin-1, byte by byte",
+            cf::Decoding::Characters { length: None, .. } => {
+                "characters beyond ascii are read as latin-1, byte by byte"
+            }
             _ => "some text is not utf-8, read as latin-1",
         }
     }

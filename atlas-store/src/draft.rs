@@ -164,12 +164,12 @@ impl Draft {
         let region = region.cloned().unwrap_or_else(|| Region::full(&schema.shape));
         region.check(&format!("{array} of dataset {dataset}"), &schema.shape)?;
         let count = cell_count(region.shape()).and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
-        let mut cells = fill_cells(schema.dtype, schema.fill_value.as_ref(), count);
+        let mut cells = fill_cells(schema.dtype, schema.fill_value.as_ref(), count)?;
         let pending = self.pending(array)?;
         for (chunk, extent) in Grid::new(&schema.shape, &schema.chunk_shape).chunks_in(&region) {
             // A schema has at most 2^32 chunks.
             let Ok(chunk) = u32::try_from(chunk) else { continue };
-            if let Some(found) = pending.find(id, chunk)? {
+            if let Some(found) = pending.find(id, chunk, &extent)? {
                 scatter(&found, &extent, &mut cells, &region);
             }
         }

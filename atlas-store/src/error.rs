@@ -140,8 +140,26 @@ impl Error {
     }
 }
 
+/// Passes text on with control characters escaped: names may hold line breaks, and a message is one line.
+struct OneLine<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| match character.is_control() {
+            true => write!(self.0, "{}", character.escape_default()),
+            false => self.0.write_char(character),
+        })
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(&mut OneLine(f))
+    }
+}
+
+impl Error {
+    fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self {
             Error::NotFound { what, name } => write!(f, "no such {what}: {name}"),
             Error::AlreadyExists { what, name } => write!(f, "{what} exists already: {name}"),

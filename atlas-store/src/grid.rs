@@ -44,6 +44,17 @@ impl<'a> Grid<'a> {
         Region::try_new(start, shape).unwrap_or_else(|_| Region::full(&[]))
     }
 
+    /// How many chunks `region` (which lies in the array) touches; saturates.
+    pub(crate) fn count_in(&self, region: &Region) -> u64 {
+        if region.is_empty() {
+            return 0;
+        }
+        (0..self.shape.len()).fold(1u64, |count, dim| {
+            let first = region.start()[dim] / self.chunk_shape[dim];
+            count.saturating_mul((region.end(dim) - 1) / self.chunk_shape[dim] - first + 1)
+        })
+    }
+
     /// The chunks that `region` (which lies in the array) touches, in order, each with its cells.
     pub(crate) fn chunks_in(&self, region: &Region) -> Vec<(u64, Region)> {
         if region.is_empty() {
@@ -95,6 +106,7 @@ mod tests {
         let touched: Vec<u64> =
             Grid::new(&shape, &chunk).chunks_in(&region).into_iter().map(|(index, _)| index).collect();
         assert_eq!(touched, [1, 4]);
+        assert_eq!(Grid::new(&shape, &chunk).count_in(&region), 2);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl ArraySchema {
     }
 }
 
-/// Checks a dataset's or array's name: not empty, no `/`, no leading `_`, not `.` or `..`, no control character.
+/// Checks a dataset's or array's name: not empty, no `/`, no leading `_`, not `.` or `..`, no NUL.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<()> {
     let problem = if name.is_empty() {
         "is empty"

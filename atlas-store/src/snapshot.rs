@@ -240,7 +240,7 @@ impl Snapshot {
                 Ok(())
             })?;
         }
-        let cells: u64 = family.entries().map(|(_, entry)| self.schema(entry).cell_count()).sum();
+        let cells = family.entries().fold(0u64, |sum, (_, entry)| sum.saturating_add(self.schema(entry).cell_count()));
         let raw_bytes = family.dtype().cell_bytes().map_or(stored_bytes, |width| cells.saturating_mul(width as u64));
         Ok(FamilyTotals { chunks, stored_bytes, raw_bytes })
     }
@@ -286,7 +286,7 @@ impl Snapshot {
 
     /// Bytes of all live segments.
     pub fn stored_bytes(&self) -> u64 {
-        self.families().flat_map(|family| &family.segments).map(|segment| segment.bytes).sum()
+        self.families().fold(0, |sum, family| sum.saturating_add(family.segment_bytes()))
     }
 
     /// Bytes of the catalog file.

@@ -369,7 +369,7 @@ impl Store {
             report.deleted_bytes += bytes;
         }
         report.snapshot = state.snapshot.number();
-        report.retained_bytes = catalog.retired.iter().map(|retired| retired.bytes).sum();
+        report.retained_bytes = catalog.retired_bytes();
         Ok(report)
     }
 

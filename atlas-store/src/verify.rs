@@ -1,6 +1,7 @@
 //! Verification: every checksum, index, zone map and statistic of a store, against one another.
 
 use crate::catalog::Family;
+use crate::commit::load_catalog;
 use crate::compact::orphans;
 use crate::error::{Error, Result};
 use crate::io::Storage;
@@ -61,10 +62,15 @@ const BATCH_CHUNKS: usize = 256;
 /// # Cost
 /// All bytes of all live segments, decoded on all cores.
 pub(crate) fn verify(snapshot: &Snapshot, storage: &dyn Storage) -> Result<VerifyReport> {
+    // Where another writer has committed since, its segments are not leftovers.
+    let newest = load_catalog(storage).ok().flatten();
+    let newest = newest.as_ref().map_or(snapshot.catalog(), |committed| &committed.catalog);
+    let mut orphans = orphans(newest, storage, Duration::ZERO)?;
+    orphans.retain(|(object, _)| !snapshot.catalog().names(object));
     let mut report = VerifyReport {
         snapshot: snapshot.number(),
-        orphans: orphans(snapshot.catalog(), storage, Duration::ZERO)?,
-        retained_bytes: snapshot.catalog().retired.iter().map(|retired| retired.bytes).sum(),
+        orphans,
+        retained_bytes: snapshot.catalog().retired_bytes(),
         ..VerifyReport::default()
     };
     let families: Vec<&Family> = snapshot.families().collect();
@@ -72,7 +78,7 @@ pub(crate) fn verify(snapshot: &Snapshot, storage: &dyn Storage) -> Result<Verif
     for part in found {
         report.segments += part.segments;
         report.chunks += part.chunks;
-        report.bytes += part.bytes;
+        report.bytes = report.bytes.saturating_add(part.bytes);
         report.problems.extend(part.problems);
     }
     Ok(report)
@@ -85,7 +91,7 @@ fn verify_family(snapshot: &Snapshot, family: &Family) -> VerifyReport {
     let segments = snapshot.segments(family.name());
     for segment in segments {
         report.segments += 1;
-        report.bytes += segment.reference.bytes;
+        report.bytes = report.bytes.saturating_add(segment.reference.bytes);
         match verify_segment(family, segment, &schemas, &mut report.problems) {
             Ok(chunks) => report.chunks += chunks,
             Err(error) => report.problems.push(error.into()),

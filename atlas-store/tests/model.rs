@@ -391,7 +391,7 @@ fn cases(default: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn a_store_in_memory_matches_the_model(seed in any::<u64>(), steps in steps(60)) {
@@ -400,7 +400,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(20))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn a_store_on_disk_matches_the_model(seed in any::<u64>(), steps in steps(40)) {

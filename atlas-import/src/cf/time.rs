@@ -26,7 +26,8 @@ impl Clock {
         };
         let (unit, since) =
             units.rsplit_once(" since ").ok_or_else(|| format!("units {units:?} are not <unit> since <reference>"))?;
-        let unit = nanoseconds_of(unit.trim()).ok_or_else(|| format!("unit {:?} is not one from nanoseconds to days", unit.trim()))?;
+        let unit = nanoseconds_of(unit.trim())
+            .ok_or_else(|| format!("unit {:?} is not one from nanoseconds to days", unit.trim()))?;
         let reference = reference::nanoseconds(since, proleptic)
             .ok_or_else(|| format!("reference {:?} is not understood", since.trim()))?;
         Ok(Clock { unit, reference })
@@ -54,10 +55,7 @@ impl Clock {
         if count == i128::from(NAT) {
             return Ok(NAT);
         }
-        count
-            .checked_mul(self.unit.into())
-            .and_then(|elapsed| self.moment(elapsed))
-            .ok_or_else(|| outside(count))
+        count.checked_mul(self.unit.into()).and_then(|elapsed| self.moment(elapsed)).ok_or_else(|| outside(count))
     }
 
     /// Fractions of a nanosecond are cut, as xarray does; and where the reference itself is out of range, whole

@@ -10,15 +10,8 @@ use hdf5_reader::messages::HdfMessage;
 use hdf5_reader::{Dataset, Hdf5File};
 
 /// The filters that the reader undoes.
-const SUPPORTED: [u16; 7] = [
-    FILTER_DEFLATE,
-    FILTER_SHUFFLE,
-    FILTER_FLETCHER32,
-    FILTER_SZIP,
-    FILTER_NBIT,
-    FILTER_SCALEOFFSET,
-    FILTER_LZ4,
-];
+const SUPPORTED: [u16; 7] =
+    [FILTER_DEFLATE, FILTER_SHUFFLE, FILTER_FLETCHER32, FILTER_SZIP, FILTER_NBIT, FILTER_SCALEOFFSET, FILTER_LZ4];
 
 /// Why the chunks of a dataset cannot be decoded: they are too large, or went through a filter that is not supported.
 ///

@@ -165,12 +165,7 @@ fn stored(dtype: &NcType) -> Stored {
 }
 
 /// Reports what is in another group than the root: its variables one by one, its attributes together.
-fn refuse_group(
-    group: &NcGroup,
-    path: &str,
-    refused: &mut Vec<(String, String)>,
-    remarks: &mut Vec<(String, String)>,
-) {
+fn refuse_group(group: &NcGroup, path: &str, refused: &mut Vec<(String, String)>, remarks: &mut Vec<(String, String)>) {
     if !group.attributes.is_empty() {
         let names = group.attributes.iter().map(|attribute| attribute.name.as_str()).collect::<Vec<_>>();
         let remark = format!("attributes of group {path} are left out: {}", names.join(", "));

@@ -11,6 +11,8 @@ async fn bad_arguments_name_the_array_and_the_numbers() {
         ("SELECT slice(temp, [0, 0], [4]) FROM datasets", &["slice", "[0, 0]", "[4]"]),
         ("SELECT slice(temp, [0, -1], [1, 1]) FROM datasets", &["slice: start [0, -1] has a negative number"]),
         ("SELECT slice(temp, [4, 0], [1, 0]) FROM datasets", &["slice", "temp", "5", "4"]),
+        ("SELECT avg(temp) FROM datasets", &["avg: FixedSizeList(24 x Float32) is an array", "element"]),
+        ("SELECT sum(ragged) FROM datasets", &["sum: Struct", "is an array"]),
         ("SELECT max(temp) FROM datasets", &["max", "temp", "stat_max"]),
         ("SELECT min(ragged) OVER (ORDER BY depth) FROM datasets", &["min", "ragged", "stat_min"]),
         ("SELECT max(slice(temp, [0, 0], [1, 1])) FROM datasets", &["max", "slice", "no order"]),

@@ -102,6 +102,11 @@ impl Family {
         self.entries.get_mut(at)
     }
 
+    /// Bytes of the live segments.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.bytes))
+    }
+
     /// The object name of the next segment, which it uses up. Where writers can race, two of them must not choose one
     /// name: it then gets a random part.
     pub(crate) fn take_segment_name(&mut self, is_shared: bool) -> String {

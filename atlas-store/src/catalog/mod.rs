@@ -55,6 +55,11 @@ impl Catalog {
         live.chain(self.retired.iter().map(|retired| retired.object.as_str()))
     }
 
+    /// Bytes of segments that only readers of earlier catalogs need.
+    pub(crate) fn retired_bytes(&self) -> u64 {
+        self.retired.iter().fold(0, |sum, retired| sum.saturating_add(retired.bytes))
+    }
+
     /// Whether an object is one of [`Self::objects`].
     pub(crate) fn names(&self, object: &str) -> bool {
         self.objects().any(|named| named == object)

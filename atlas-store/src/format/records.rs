@@ -226,6 +226,11 @@ enum ValuesRecord<'a> {
     TimestampNanoseconds(Cow<'a, [i64]>),
 }
 
+/// Numbers beyond this were never given out, and counting on from them must not overflow.
+const MAX_NUMBER: u64 = 1 << 62;
+/// Larger segments do not exist: the sum of many must not overflow either.
+const MAX_SEGMENT_BYTES: u64 = 1 << 48;
+
 /// The whole catalog.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct CatalogRecord<'a> {
@@ -264,6 +269,15 @@ impl<'a> CatalogRecord<'a> {
 
     /// The catalog, checked: what a parser lets through and a catalog must not hold.
     pub(crate) fn into_catalog(self) -> Result<Catalog, String> {
+        if self.snapshot > MAX_NUMBER || self.next_array_id > MAX_NUMBER {
+            return Err(format!("snapshot {} or array id {} is too large", self.snapshot, self.next_array_id));
+        }
+        if let Some(retired) = self.retired.iter().find(|retired| !is_within_the_store(&retired.object)) {
+            return Err(format!("segment {:?} is not the name of an object in the store", retired.object));
+        }
+        if self.retired.iter().any(|retired| retired.bytes > MAX_SEGMENT_BYTES) {
+            return Err(format!("a retired segment is larger than {MAX_SEGMENT_BYTES} bytes"));
+        }
         let mut catalog = Catalog {
             snapshot: self.snapshot,
             codec: self.codec.parse::<Codec>().map_err(|error| error.to_string())?,
@@ -378,7 +392,7 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result
         None => Ok(None),
         Some(stored) => stored.resolve(dtype).map(Some).ok_or("a bound does not fit the dtype".to_string()),
     };
-    let mut family = Family::new(name.clone(), dtype, directory);
+    let mut family = Family::new(name.clone(), dtype, directory.clone());
     family.next_segment = next_segment;
     for (at, (min, max)) in stats.min.into_iter().zip(stats.max).enumerate() {
         let schema = schemas[at];
@@ -387,6 +401,12 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result
         }
         if ids[at] >= catalog.next_array_id {
             return Err(failed(format!("id {} was not given out yet", ids[at])));
+        }
+        let counted = null_counts[at].checked_add(nan_counts[at]);
+        if row_counts[at] != catalog.schemas[schema as usize].cell_count()
+            || counted.is_none_or(|counted| counted > row_counts[at])
+        {
+            return Err(failed(format!("the statistics of id {} count other cells than it has", ids[at])));
         }
         let float_sum = sums.next().flatten().map(|sum| Sum::Float(sum.0));
         let statistics = Statistics {
@@ -400,6 +420,12 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, datasets: usize) -> Result
             sum: int_sums.next().flatten().map(Sum::Int).or(float_sum),
         };
         family.insert(rows[at], ArrayEntry { id: ids[at], schema, statistics: Some(statistics) });
+    }
+    if directory.contains('/') || !is_within_the_store(&directory) || next_segment > u32::MAX / 2 {
+        return Err(failed(format!("directory {directory:?} or segment number {next_segment} cannot be right")));
+    }
+    if let Some(segment) = segments.iter().find(|segment| segment.bytes > MAX_SEGMENT_BYTES) {
+        return Err(failed(format!("segment {:?} is larger than {MAX_SEGMENT_BYTES} bytes", segment.object)));
     }
     if let Some(segment) = segments.iter().find(|segment| !is_within_the_store(&segment.object)) {
         return Err(failed(format!("segment {:?} is not the name of an object in the store", segment.object)));

@@ -1,11 +1,11 @@
 //! Executing a plan: tasks of neighbouring datasets are fetched, decoded and put in the output in parallel.
 
-use super::fetch::{Fetched, NumberReader, TextReader};
+use super::fetch::{Fetched, NumberReader, TextReader, check_bools};
 use super::plan::{Layout, Piece, ReadPlan};
 use super::segment::View;
 use crate::cells::{ArrayData, Cells, Element, VarCells};
 use crate::dtype::{DType, Physical};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::region::{Region, cell_count, for_each_run};
 use crate::scalar::Scalar;
 use crate::with_physical;
@@ -15,13 +15,21 @@ use rayon::prelude::*;
 /// fetched bytes of a few tasks do not.
 const TASK_BYTES: usize = 1 << 20;
 
+/// Checks that so much memory is to be had: a failed allocation would end the process.
+fn check_memory(bytes: u64) -> Result<()> {
+    let is_there = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    if is_there { Ok(()) } else { Err(Error::LimitExceeded { message: format!("{bytes} bytes do not fit in memory") }) }
+}
+
 /// Reads what the plan says.
 pub(crate) fn execute(plan: &ReadPlan) -> Result<ArrayData> {
+    check_memory(plan.output_bytes())?;
     let cells = if plan.dtype.physical() == Physical::Var {
         Cells::Var(read_text(plan)?)
     } else {
         with_physical!(plan.dtype.physical(), T => T::wrap(read_numbers::<T>(plan)?), var => Cells::Var(VarCells::default()))
     };
+    check_bools(plan.dtype, &cells, &plan.array)?;
     Ok(ArrayData::new_unchecked(plan.dtype, plan.shape.clone(), cells))
 }
 
@@ -204,10 +212,14 @@ fn read_text_slot(plan: &ReadPlan, slot: usize, slot_cells: usize, reader: &mut 
 }
 
 /// `count` cells that hold the fill value (zero, or the empty string, without one).
-pub(crate) fn fill_cells(dtype: DType, fill: Option<&Scalar>, count: usize) -> Cells {
-    with_physical!(dtype.physical(), T => {
+///
+/// # Errors
+/// `LimitExceeded` where they do not fit in memory.
+pub(crate) fn fill_cells(dtype: DType, fill: Option<&Scalar>, count: usize) -> Result<Cells> {
+    check_memory((count as u64).saturating_mul(dtype.cell_bytes().unwrap_or(8) as u64))?;
+    Ok(with_physical!(dtype.physical(), T => {
         T::wrap(vec![fill.and_then(T::from_scalar).unwrap_or_default(); count])
-    }, var => Cells::Var(std::iter::repeat_n(fill.and_then(Scalar::as_bytes).unwrap_or_default(), count).collect()))
+    }, var => Cells::Var(std::iter::repeat_n(fill.and_then(Scalar::as_bytes).unwrap_or_default(), count).collect())))
 }
 
 /// Copies the cells that two boxes share from `source` (the cells of box `from`) to `target` (those of box `to`).

@@ -210,7 +210,9 @@ pub(crate) fn decode_chunk(view: View<'_>, dtype: DType, cells: &Range<u64>, fet
     with_physical!(dtype.physical(), T => {
         let mut out = vec![T::default(); count];
         NumberReader::<T>::new(fetched).read(0, view, cells, &mut out)?;
-        Ok(T::wrap(out))
+        let cells = T::wrap(out);
+        check_bools(dtype, &cells, view.object)?;
+        Ok(cells)
     }, var => Ok(Cells::Var(VarCells::default())))
 }
 
@@ -234,8 +236,21 @@ pub(crate) fn read_chunks(segments: &[Arc<Segment>], dtype: DType, places: &[(us
         wanted.into_iter().map(|(number, cells)| {
             #[allow(clippy::cast_possible_truncation, reason = "a chunk is held in memory")]
             let mut out = vec![T::default(); (cells.end - cells.start) as usize];
-            reader.read(number, segments[number as usize].view()?, &cells, &mut out)?;
-            Ok(T::wrap(out))
+            let view = segments[number as usize].view()?;
+            reader.read(number, view, &cells, &mut out)?;
+            let cells = T::wrap(out);
+            check_bools(dtype, &cells, view.object)?;
+            Ok(cells)
         }).collect()
     }, var => Ok(Vec::new()))
+}
+
+/// Bool cells are 0 or 1, whatever a file says.
+pub(crate) fn check_bools(dtype: DType, cells: &Cells, what: &str) -> Result<()> {
+    match (dtype, cells) {
+        (DType::Bool, Cells::U8(bools)) if bools.iter().any(|cell| *cell > 1) => {
+            Err(Error::corrupt(what, 0, "a bool cell is neither 0 nor 1"))
+        }
+        _ => Ok(()),
+    }
 }

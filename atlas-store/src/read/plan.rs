@@ -5,7 +5,7 @@ use super::segment::Segment;
 use crate::catalog::{Catalog, Family};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::format::segment::SegmentIndex;
+use crate::format::segment::{ChunkPlace, SegmentIndex};
 use crate::grid::Grid;
 use crate::region::{Region, cell_count};
 use crate::scalar::Scalar;
@@ -17,9 +17,13 @@ use std::sync::Arc;
 /// Bytes that are read although nobody asked, where that saves a request: about what a positional read costs.
 pub(crate) const COALESCE_GAP_BYTES: u64 = 4 << 10;
 
+/// Chunks of one array that one plan lists at most; each takes about 150 bytes of memory.
+const MAX_CHUNKS: u64 = 1 << 24;
+
 /// A planned read of one region of one array from several datasets.
 #[derive(Debug)]
 pub struct ReadPlan {
+    pub(crate) array: String,
     pub(crate) dtype: DType,
     pub(crate) shape: Vec<u64>,
     pub(crate) segments: Vec<Arc<Segment>>,
@@ -125,8 +129,15 @@ fn span(cells: &Region, wanted: &Region) -> Range<u64> {
     first..last + 1
 }
 
-fn layout(schema: &ArraySchema, region: Region) -> Layout {
-    let touched = Grid::new(&schema.shape, &schema.chunk_shape)
+fn layout(schema: &ArraySchema, region: Region) -> Result<Layout> {
+    let grid = Grid::new(&schema.shape, &schema.chunk_shape);
+    let chunks = grid.count_in(&region);
+    if chunks > MAX_CHUNKS {
+        let message =
+            format!("a region of {chunks} chunks of one array is too much for one read, the most is {MAX_CHUNKS}");
+        return Err(Error::LimitExceeded { message });
+    }
+    let touched = grid
         .chunks_in(&region)
         .into_iter()
         .filter_map(|(chunk, cells)| {
@@ -136,7 +147,7 @@ fn layout(schema: &ArraySchema, region: Region) -> Layout {
             Some(Touched { chunk, span: span(&cells, &wanted), cells, wanted })
         })
         .collect();
-    Layout { region, fill: schema.fill_value.clone(), touched }
+    Ok(Layout { region, fill: schema.fill_value.clone(), touched })
 }
 
 /// Plans the read of `region` (all, if `None`) of `family` from the datasets of `rows`.
@@ -148,6 +159,7 @@ pub(crate) fn plan_read(
     region: Option<&Region>,
 ) -> Result<ReadPlan> {
     let mut plan = ReadPlan {
+        array: family.name().to_string(),
         dtype: family.dtype(),
         shape: Vec::new(),
         segments: segments.to_vec(),
@@ -187,7 +199,7 @@ pub(crate) fn plan_read(
                 }
                 #[allow(clippy::cast_possible_truncation, reason = "there are at most as many as schemas")]
                 let number = plan.layouts.len() as u32;
-                plan.layouts.push(layout(schema, region));
+                plan.layouts.push(layout(schema, region)?);
                 layout_of.insert(entry.schema, number);
                 number
             }
@@ -223,20 +235,20 @@ fn find_chunk(segments: &[Arc<Segment>], id: u64, chunk: u32, cells: &Region) ->
             continue;
         }
         if let Some(place) = segment.index()?.find(id, chunk) {
-            let expected = cell_count(cells.shape()).unwrap_or(u64::MAX);
-            if place.cells.end - place.cells.start != expected {
-                return Err(segment.corrupt(
-                    0,
-                    format!(
-                        "chunk {chunk} of array {id} holds {} cells, expected {expected}",
-                        place.cells.end - place.cells.start
-                    ),
-                ));
-            }
+            check_extent(segment, id, chunk, &place, cells)?;
             return Ok(Some((number, place.cells.start)));
         }
     }
     Ok(None)
+}
+
+/// Checks that a chunk in a segment holds as many cells as the array's declaration says.
+pub(crate) fn check_extent(segment: &Segment, id: u64, chunk: u32, place: &ChunkPlace, extent: &Region) -> Result<()> {
+    let (holds, expected) = (place.cells.end - place.cells.start, cell_count(extent.shape()).unwrap_or(u64::MAX));
+    if holds == expected {
+        return Ok(());
+    }
+    Err(segment.corrupt(0, format!("chunk {chunk} of array {id} holds {holds} cells, expected {expected}")))
 }
 
 impl Piece {

@@ -129,6 +129,13 @@ impl Segment {
         let zones = decode_section(section, &stored)
             .and_then(|raw| zones::decode(&raw, self.dtype, opened.index.chunk_array.len()))
             .map_err(|message| self.corrupt(section.offset, format!("zone maps: {message}")))?;
+        let counts_fit = |(zone, cells): (&Statistics, &[u64])| {
+            zone.row_count == cells[1] - cells[0]
+                && zone.null_count.checked_add(zone.nan_count).is_some_and(|counted| counted <= zone.row_count)
+        };
+        if !zones.iter().zip(opened.index.chunk_first_cell.windows(2)).all(counts_fit) {
+            return Err(self.corrupt(section.offset, "a zone map counts other cells than its chunk has"));
+        }
         Ok(self.zones.get_or_init(|| zones))
     }
 

@@ -7,7 +7,7 @@ use crate::dtype::DType;
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::io::Storage;
-use crate::read::{Segment, fill_cells, read_chunk, scatter};
+use crate::read::{Segment, check_extent, fill_cells, read_chunk, scatter};
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::stats::Statistics;
@@ -86,7 +86,7 @@ impl PendingFamily {
                 let cells = if extent == *region {
                     data.cells().clone()
                 } else {
-                    let mut cells = fill_cells(self.dtype, None, cell_count(&extent));
+                    let mut cells = fill_cells(self.dtype, None, cell_count(&extent))?;
                     scatter(data.cells(), region, &mut cells, &extent);
                     cells
                 };
@@ -97,9 +97,9 @@ impl PendingFamily {
                 continue;
             }
             if !self.open.contains_key(&(id, chunk)) {
-                let cells = match self.find(id, chunk)? {
+                let cells = match self.find(id, chunk, &extent)? {
                     Some(cells) => cells,
-                    None => fill_cells(self.dtype, schema.fill_value.as_ref(), cell_count(&extent)),
+                    None => fill_cells(self.dtype, schema.fill_value.as_ref(), cell_count(&extent))?,
                 };
                 self.open_bytes += cells.byte_len();
                 self.open.insert((id, chunk), OpenChunk { region: extent.clone(), schema: schema.clone(), cells });
@@ -147,8 +147,8 @@ impl PendingFamily {
         Ok(())
     }
 
-    /// The newest cells of a chunk; `None` where it was never written.
-    pub(crate) fn find(&mut self, id: u64, chunk: u32) -> Result<Option<Cells>> {
+    /// The newest cells of a chunk of this extent; `None` where it was never written.
+    pub(crate) fn find(&mut self, id: u64, chunk: u32, extent: &Region) -> Result<Option<Cells>> {
         if let Some(open) = self.open.get(&(id, chunk)) {
             return Ok(Some(open.cells.clone()));
         }
@@ -163,6 +163,7 @@ impl PendingFamily {
                 continue;
             }
             if let Some(place) = segment.index()?.find(id, chunk) {
+                check_extent(segment, id, chunk, &place, extent)?;
                 return read_chunk(segment, self.dtype, &place.cells).map(Some);
             }
         }
