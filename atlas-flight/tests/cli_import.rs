@@ -72,6 +72,9 @@ fn a_failed_import_leaves_no_new_store() {
     assert!(!home.path().join("deep").exists());
     atlas(&["import", &store, &at(&home, "files/bad.nc"), "--on-error", "skip"])
         .fails(1, &["nothing imported", "bad.nc"]);
+    let run = atlas(&["import", &store, &at(&home, "files/bad.nc"), "--on-error", "skip", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, report["skipped_files"].as_array().unwrap().len()), (1, 1));
     assert!(!home.path().join("deep").exists());
     std::fs::create_dir(home.path().join("deep")).unwrap();
     atlas(&["import", &at(&home, "deep"), &files]).fails(1, &["bad.nc"]);

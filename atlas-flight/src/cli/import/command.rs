@@ -92,17 +92,26 @@ impl Import {
         // The store lets go of its lock before what was created is removed again.
         drop(store);
         let done = done?;
-        if let Some(new) = new {
+        let is_empty = done.report.datasets.is_empty();
+        if let (Some(new), false) = (new, is_empty) {
             new.keep();
         }
         let mut out = Output::stdout();
         if self.json {
             report::write_json(&done, &mut out)?;
-            return out.finish();
+        } else if !is_empty {
+            report::write_text(&done, &mut out)?;
         }
-        report::write_text(&done, &mut out)?;
         out.finish()?;
-        report::warn(&done.report);
+        if is_empty {
+            let first = done.report.skipped_files.first();
+            let first = first.map(|file| format!(", first {}: {}", file.path.display(), file.reason));
+            let first = first.unwrap_or_default();
+            return Err(Failure::failed(format!("nothing imported: every file was skipped{first}")));
+        }
+        if !self.json {
+            report::warn(&done.report);
+        }
         Ok(())
     }
 
@@ -116,14 +125,7 @@ impl Import {
         let report = quietly(|| atlas_import::import_files(store, files, options, &progress));
         bar.finish_and_clear();
         let report = report??;
-        if report.datasets.is_empty() {
-            let first = report.skipped_files.first();
-            let first = first.map(|file| format!(", first {}: {}", file.path.display(), file.reason));
-            return Err(Failure::failed(format!(
-                "nothing imported: every file was skipped{}",
-                first.unwrap_or_default()
-            )));
-        }
+        // With every file skipped there is nothing to flush, and no new snapshot.
         let flush = store.flush()?;
         Ok(Done { store: self.store.clone(), report, flush, time: began.elapsed() })
     }
