@@ -188,7 +188,7 @@ impl PendingFamily {
 
     /// The statistics of an array as it is now.
     pub(crate) fn statistics(&self, id: u64, schema: &ArraySchema) -> Result<Statistics> {
-        let mut zones = committed_zones(&self.committed, id)?;
+        let mut zones = committed_zones(&self.committed, id, schema)?;
         zones.extend(self.builder.zones_of(id));
         Ok(merged(&zones, schema))
     }
@@ -205,11 +205,25 @@ fn cell_count(region: &Region) -> usize {
 }
 
 /// The zone maps of an array's chunks, the newest of each.
-fn committed_zones(segments: &[Arc<Segment>], id: u64) -> Result<BTreeMap<u32, &Statistics>> {
+///
+/// # Errors
+/// `Corrupt` where a segment lists chunks that the array's declaration does not have, or not with so many cells.
+fn committed_zones<'a>(
+    segments: &'a [Arc<Segment>],
+    id: u64,
+    schema: &ArraySchema,
+) -> Result<BTreeMap<u32, &'a Statistics>> {
     let mut zones = BTreeMap::new();
     for segment in segments.iter().filter(|segment| segment.reference.may_hold(id)) {
         let all = segment.zones()?;
-        zones.extend(segment.index()?.chunks_of(id).map(|(chunk, entry)| (chunk, &all[entry])));
+        for (chunk, entry) in segment.index()?.chunks_of(id) {
+            let is_declared = u64::from(chunk) < schema.chunk_count();
+            if !is_declared || schema.chunk_extent(chunk).iter().product::<u64>() != all[entry].row_count {
+                let message = format!("chunk {chunk} of array {id} does not fit the array's declaration");
+                return Err(segment.corrupt(0, message));
+            }
+            zones.insert(chunk, &all[entry]);
+        }
     }
     Ok(zones)
 }
@@ -229,5 +243,5 @@ fn merged(zones: &BTreeMap<u32, &Statistics>, schema: &ArraySchema) -> Statistic
 
 /// The statistics of a committed array, from its zone maps.
 pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &ArraySchema) -> Result<Statistics> {
-    Ok(merged(&committed_zones(segments, id)?, schema))
+    Ok(merged(&committed_zones(segments, id, schema)?, schema))
 }
