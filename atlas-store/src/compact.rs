@@ -114,12 +114,11 @@ fn rewrite(
         let mut sealed = Vec::with_capacity(batch.len());
         for (live, cells) in batch.iter().zip(read_chunks(segments, dtype, &places)?) {
             let (_, schema) = catalog.array(live.row, family.name())?;
-            let is_declared = u64::from(live.chunk) < schema.chunk_count();
-            let shape = if is_declared { schema.chunk_extent(live.chunk) } else { vec![0] };
-            if shape.iter().product::<u64>() != cells.len() as u64 {
+            if schema.chunk_cells(live.chunk) != Some(cells.len() as u64) {
                 let message = format!("chunk {} of array {} does not fit its declaration", live.chunk, live.array);
                 return Err(segments[live.segment].corrupt(0, message));
             }
+            let shape = schema.chunk_extent(live.chunk);
             let fill = schema.fill_value.clone();
             sealed.push(SealedChunk { array: live.array, chunk: live.chunk, shape, fill, cells });
         }

@@ -69,6 +69,11 @@ impl ArraySchema {
         crate::grid::Grid::new(&self.shape, &self.chunk_shape).chunk_extent(chunk.into())
     }
 
+    /// The number of cells of a chunk; `None` where the array has no such chunk.
+    pub(crate) fn chunk_cells(&self, chunk: u32) -> Option<u64> {
+        (u64::from(chunk) < self.chunk_count()).then(|| self.chunk_extent(chunk).iter().product())
+    }
+
     /// Checks ranks, extents and the fill value; `array` is for the message.
     ///
     /// # Errors

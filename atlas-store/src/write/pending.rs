@@ -217,8 +217,7 @@ fn committed_zones<'a>(
     for segment in segments.iter().filter(|segment| segment.reference.may_hold(id)) {
         let all = segment.zones()?;
         for (chunk, entry) in segment.index()?.chunks_of(id) {
-            let is_declared = u64::from(chunk) < schema.chunk_count();
-            if !is_declared || schema.chunk_extent(chunk).iter().product::<u64>() != all[entry].row_count {
+            if schema.chunk_cells(chunk) != Some(all[entry].row_count) {
                 let message = format!("chunk {chunk} of array {id} does not fit the array's declaration");
                 return Err(segment.corrupt(0, message));
             }
