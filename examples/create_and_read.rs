@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("stacked {:?}, first cells {:?}", stacked.shape(), &cells[..4]);
 
     let lowest = Region::try_new(vec![2, 0], vec![1, 4])?;
-    let plan = snapshot.plan_read("temperature", &rows, Some(&lowest))?;
+    let plan = snapshot.plan_stacked("temperature", &rows, Some(&lowest))?;
     let (chunks, _) = snapshot.chunk_totals("temperature", &rows)?;
     println!("chunks to read: {} of {chunks}", plan.chunks());
 

@@ -24,6 +24,7 @@ pub(crate) fn from_store(error: &atlas_store::Error) -> Status {
         ErrorKind::Corrupt => Code::DataLoss,
         ErrorKind::UnsupportedVersion => Code::FailedPrecondition,
         ErrorKind::LimitExceeded => Code::ResourceExhausted,
+        ErrorKind::Cancelled => Code::Cancelled,
         ErrorKind::Storage => Code::Unavailable,
     };
     status(code, &error.to_string())

@@ -331,6 +331,14 @@ impl Cells {
         }
     }
 
+    /// Bytes in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        match self {
+            Cells::Var(cells) => cells.bytes.len() + cells.offsets.len() * size_of::<i64>(),
+            other => other.byte_len(),
+        }
+    }
+
     /// Bytes of cells (byte strings: without their offsets).
     pub fn byte_len(&self) -> usize {
         match self {

@@ -70,6 +70,8 @@ pub enum Error {
         /// The limit and the size asked for.
         message: String,
     },
+    /// A read that its caller ended.
+    Cancelled,
     /// The storage failed: an I/O error with the object that it concerns.
     Storage {
         /// The object (file).
@@ -100,6 +102,8 @@ pub enum ErrorKind {
     UnsupportedVersion,
     /// See [`Error::LimitExceeded`].
     LimitExceeded,
+    /// See [`Error::Cancelled`].
+    Cancelled,
     /// See [`Error::Storage`].
     Storage,
 }
@@ -117,6 +121,7 @@ impl Error {
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::UnsupportedVersion { .. } => ErrorKind::UnsupportedVersion,
             Error::LimitExceeded { .. } => ErrorKind::LimitExceeded,
+            Error::Cancelled => ErrorKind::Cancelled,
             Error::Storage { .. } => ErrorKind::Storage,
         }
     }
@@ -174,6 +179,7 @@ impl Error {
             }
             Error::UnsupportedVersion { message } => write!(f, "unsupported version: {message}"),
             Error::LimitExceeded { message } => write!(f, "limit exceeded: {message}"),
+            Error::Cancelled => f.write_str("the read was cancelled"),
             Error::Storage { object, message } => write!(f, "storage: {object}: {message}"),
         }
     }

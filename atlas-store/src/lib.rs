@@ -30,8 +30,81 @@
 //! # }
 //! ```
 //!
-//! Calls block; handles are `Send + Sync`. Nothing is visible or durable before [`Store::flush`]. The file format is
-//! specified in `docs/format.md`.
+//! Calls block; handles are `Send + Sync`; the file format is specified in `docs/format.md`.
+//!
+//! # Writing
+//!
+//! A [`Store`] handle gathers mutations: [`create_dataset`](Store::create_dataset), [`define_array`](Store::define_array)
+//! with an [`ArraySchema`] (dtype, dimensions, shape, chunk shape, fill value), [`write_array`](Store::write_array) of any
+//! box of it, [`set_attribute`](Store::set_attribute), and their deletions. [`Store::flush`] makes all of them durable and
+//! visible together: one segment for each array family that was written to, and one new catalog. Before it nothing is; a
+//! crash at any moment leaves the old state or the new one.
+//!
+//! An array family has one dtype; shape, chunk shape and fill value are each dataset's own. Cells that were never written
+//! read as the fill value (zero, `""` or the epoch without one). Later writes win. Cells are never converted: a write of
+//! another dtype is a `DtypeMismatch`.
+//!
+//! # Reading
+//!
+//! [`Store::snapshot`] is the state as of one flush. It never changes: what is written, deleted or compacted beside it is
+//! for later snapshots, to which [`Store::refresh`] moves a handle. Datasets are rows of a snapshot, in the order in which
+//! they were created.
+//!
+//! | to read | one call | planned |
+//! |---|---|---|
+//! | a [`Region`] of one array | [`Snapshot::read`] | |
+//! | several arrays of one dataset | [`Snapshot::read_arrays`] | [`Snapshot::plan_arrays`] |
+//! | one array of many datasets, into one array | [`Snapshot::read_stacked`] | [`Snapshot::plan_stacked`] |
+//! | one array of many datasets, each with its shape, or none | [`Snapshot::read_across`] | [`Snapshot::plan_across`] |
+//!
+//! A [`ReadPlan`] is a value: it tells the chunks, bytes and requests before anything is read, and
+//! [`ReadPlan::execute`] reads exactly those, in parallel, with [`ReadHooks`] for progress and cancellation.
+//!
+//! ```
+//! # use atlas_store::{ArrayData, ArraySchema, CreateOptions, DType, MemoryStorage, Region, ReadHooks, Store};
+//! # fn main() -> atlas_store::Result<()> {
+//! # let store = Store::create_on(std::sync::Arc::new(MemoryStorage::new()), CreateOptions::default())?;
+//! # for (name, levels) in [("a", 4u64), ("b", 6)] {
+//! #     store.create_dataset(name)?;
+//! #     store.define_array(name, "pressure", ArraySchema::new(DType::Int32, &["level"], &[levels]))?;
+//! #     let cells = (0..levels).map(|level| level as i32 * 10).collect();
+//! #     store.write_array(name, "pressure", &[0], &ArrayData::from_numbers(vec![levels], cells)?)?;
+//! # }
+//! # store.flush()?;
+//! let snapshot = store.snapshot();
+//! let plan = snapshot.plan_across("pressure", &[0, 1], None)?;
+//! assert_eq!((plan.chunks(), plan.output_bytes()), (2, 40));
+//! let read = plan.execute(ReadHooks::new())?;
+//! assert_eq!(read[1].shape(), [6]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Statistics
+//!
+//! The catalog holds the [`Statistics`] of every array: cells, nulls, NaN, minimum, maximum, sum. A question about them,
+//! or about attributes, is a scan in memory over [`Snapshot::families`] and [`Snapshot::attribute_columns`]; no segment is
+//! opened. They are those of the last flush, whatever was overwritten or deleted before it.
+//!
+//! # Where a store lives
+//!
+//! A path, or a URL: `s3://`, `gs://`, `az://`, `https://` (read-only), `memory://`; [`storage_at`] has the table, with the
+//! environment variables. [`ObjectStorage`] takes any handle of the crate `object_store`. [`Storage`] is the whole
+//! interface, for doubles in tests and for wrappers.
+//!
+//! # Writers and readers at the same time
+//!
+//! One writer at a time, any number of readers. On local files a lock keeps the second writer out (`Conflict`); on shared
+//! storage a flush replaces the catalog only if nobody else has, and the loser of a race is told by a `Conflict` and loses
+//! nothing: [`Store::rebase`] moves its changes onto what the other has committed. Segments that are no longer live are
+//! kept for readers of earlier snapshots until [`Store::compact`] is told that they are old enough.
+//!
+//! # Trust
+//!
+//! Every block, index, zone map and catalog has a checksum, which every read verifies: damage is a `Corrupt` error that
+//! names the object and the offset, never other cells. [`Store::verify`] reads everything and compares it with itself.
+//!
+//! Every [`Error`] is one line that names the thing and the numbers; [`Error::kind`] says what a caller can do about it.
 
 #[cfg(target_endian = "big")]
 compile_error!("the file format is little-endian and cells are read in place");
@@ -71,15 +144,15 @@ pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
 pub use io::{
     Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage, ObjectWriter,
-    Storage, Version, storage_at, storage_with,
+    PendingRead, Storage, Version, storage_at, storage_with,
 };
 /// Whose stores [`ObjectStorage`] takes, in the version that fits.
 pub use object_store;
-pub use read::ReadPlan;
+pub use read::{CacheTotals, CancelGuard, CancelToken, Output, ReadHooks, ReadPlan, ReadProgress};
 pub use region::{Region, cell_count};
 pub use scalar::Scalar;
 pub use schema::{ArraySchema, MAX_RANK};
 pub use snapshot::{FamilyTotals, Snapshot};
 pub use stats::{MAX_BOUND_BYTES, Statistics, Sum};
-pub use store::{CreateOptions, Store};
+pub use store::{CreateOptions, OpenOptions, Store};
 pub use verify::{Problem, VerifyReport};

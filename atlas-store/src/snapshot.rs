@@ -4,7 +4,7 @@ use crate::attribute::Attribute;
 use crate::catalog::{ArrayEntry, AttributeColumn, Catalog, Family};
 use crate::cells::ArrayData;
 use crate::error::{Error, Result};
-use crate::read::{ReadPlan, Segment, execute, plan_read};
+use crate::read::{Planner, ReadHooks, ReadPlan, Segment};
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use std::collections::{BTreeSet, HashMap};
@@ -129,7 +129,7 @@ impl Snapshot {
         self.attribute_columns().filter_map(|column| Some((column.key().to_string(), column.get(row)?))).collect()
     }
 
-    /// Plans the read of `region` (all, if `None`) of `array` from the datasets of `rows`, stacked.
+    /// Plans the read of `region` (all, if `None`) of `array` from the datasets of `rows`, stacked into one array.
     ///
     /// # Shape
     /// `rows.len()`, then the region's.
@@ -139,36 +139,71 @@ impl Snapshot {
     ///
     /// # Errors
     /// `NotFound` if a dataset lacks the array, `OutOfBounds` if the region does not lie in one of them,
-    /// `InvalidArgument` if the shapes differ: each names the first such dataset.
-    pub fn plan_read(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
-        let family = self.family(array)?;
-        if let Some(row) = rows.iter().find(|row| **row as usize >= self.dataset_count()) {
-            return Err(Error::not_found("dataset", format!("row {row} of {}", self.dataset_count())));
-        }
-        plan_read(&self.inner.catalog, family, self.segments(array), rows, region)
+    /// `InvalidArgument` if the shapes differ: each names the first such dataset. `LimitExceeded` where the result cannot
+    /// fit in memory.
+    pub fn plan_stacked(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
+        self.check_rows(rows)?;
+        let mut planner = Planner::new(&self.inner.catalog);
+        planner.add(self.family(array)?, self.segments(array), rows, region)?;
+        planner.stacked(rows, region)
     }
 
-    /// Reads what a plan of this snapshot says.
+    /// Plans the read of `region` (all, if `None`) of `array` from each of the datasets of `rows` that has it; shapes may
+    /// differ.
     ///
     /// # Cost
-    /// [`ReadPlan::bytes`] from storage, [`ReadPlan::output_bytes`] of memory and a few MiB.
+    /// As [`Self::plan_stacked`].
     ///
     /// # Errors
-    /// `Corrupt` where a checksum does not match, `Storage` where a segment cannot be read.
-    pub fn execute(&self, plan: &ReadPlan) -> Result<ArrayData> {
-        execute(plan)
+    /// `NotFound` if no dataset ever had the array; `OutOfBounds`, `LimitExceeded` as for [`Self::plan_stacked`].
+    pub fn plan_across(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
+        self.check_rows(rows)?;
+        let family = self.family(array)?;
+        let rows: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
+        let mut planner = Planner::new(&self.inner.catalog);
+        planner.add(family, self.segments(array), &rows, region)?;
+        planner.finish()
+    }
+
+    /// Plans the read of several arrays of one dataset.
+    ///
+    /// # Cost
+    /// As [`Self::plan_stacked`]. Each array family has segments of its own: at least one request for each array.
+    ///
+    /// # Errors
+    /// `NotFound` if the dataset lacks one of the arrays, `OutOfBounds` if the region does not lie in one.
+    pub fn plan_arrays(&self, row: u32, arrays: &[&str], region: Option<&Region>) -> Result<ReadPlan> {
+        self.check_rows(&[row])?;
+        let mut planner = Planner::new(&self.inner.catalog);
+        for array in arrays {
+            planner.add(self.family(array)?, self.segments(array), &[row], region)?;
+        }
+        planner.finish()
+    }
+
+    fn check_rows(&self, rows: &[u32]) -> Result<()> {
+        match rows.iter().find(|row| **row as usize >= self.dataset_count()) {
+            Some(row) => Err(Error::not_found("dataset", format!("row {row} of {}", self.dataset_count()))),
+            None => Ok(()),
+        }
     }
 
     /// Reads `region` (all, if `None`) of one array.
     ///
     /// # Errors
-    /// As [`Self::plan_read`] and [`Self::execute`].
+    /// As [`Self::plan_stacked`] and [`ReadPlan::execute`].
     pub fn read(&self, dataset: &str, array: &str, region: Option<&Region>) -> Result<ArrayData> {
         let row = self.dataset_row(dataset)?;
         self.inner.catalog.array(row, array)?;
-        let stacked = execute(&self.plan_read(array, &[row], region)?)?;
-        let shape = stacked.shape()[1..].to_vec();
-        Ok(ArrayData::new_unchecked(stacked.dtype(), shape, stacked.into_cells()))
+        the_one(self.plan_arrays(row, &[array], region)?.execute(ReadHooks::new())?)
+    }
+
+    /// Reads `region` (all, if `None`) of several arrays of one dataset, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::plan_arrays`] and [`ReadPlan::execute`].
+    pub fn read_arrays(&self, dataset: &str, arrays: &[&str], region: Option<&Region>) -> Result<Vec<ArrayData>> {
+        self.plan_arrays(self.dataset_row(dataset)?, arrays, region)?.execute(ReadHooks::new())
     }
 
     /// Reads `region` (all, if `None`) of `array` from the datasets of `rows` into one array.
@@ -177,9 +212,9 @@ impl Snapshot {
     /// `rows.len()`, then the region's.
     ///
     /// # Errors
-    /// As [`Self::plan_read`] and [`Self::execute`].
+    /// As [`Self::plan_stacked`] and [`ReadPlan::execute`].
     pub fn read_stacked(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ArrayData> {
-        execute(&self.plan_read(array, rows, region)?)
+        the_one(self.plan_stacked(array, rows, region)?.execute(ReadHooks::new())?)
     }
 
     /// Reads `region` (all, if `None`) of `array` from each dataset of `rows`; shapes may differ.
@@ -188,15 +223,11 @@ impl Snapshot {
     /// `None` for a dataset that lacks the array.
     ///
     /// # Errors
-    /// `NotFound` if no dataset ever had the array; else as [`Self::read`].
+    /// As [`Self::plan_across`] and [`ReadPlan::execute`].
     pub fn read_across(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<Vec<Option<ArrayData>>> {
+        let mut read = self.plan_across(array, rows, region)?.execute(ReadHooks::new())?.into_iter();
         let family = self.family(array)?;
-        let read = |row: &u32| match family.entry(*row) {
-            None => Ok(None),
-            Some(_) => self.read(self.dataset_name(*row), array, region).map(Some),
-        };
-        use rayon::prelude::*;
-        rows.par_iter().map(read).collect()
+        Ok(rows.iter().map(|row| family.entry(*row).and_then(|_| read.next())).collect())
     }
 
     /// The chunks, and their stored bytes, of the arrays that the datasets of `rows` have.
@@ -293,4 +324,9 @@ impl Snapshot {
     pub fn catalog_bytes(&self) -> u64 {
         self.inner.catalog_bytes
     }
+}
+
+/// The array of a read that gives one.
+fn the_one(read: Vec<ArrayData>) -> Result<ArrayData> {
+    read.into_iter().next().ok_or_else(|| Error::invalid("a read gave nothing"))
 }

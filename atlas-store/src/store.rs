@@ -10,7 +10,7 @@ use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
 use crate::format::envelope::{MetaCompression, MetaFormat};
 use crate::io::{Storage, storage_at};
-use crate::read::SegmentPool;
+use crate::read::{CacheTotals, SegmentPool};
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
@@ -27,6 +27,46 @@ pub struct CreateOptions {
     pub meta_format: MetaFormat,
     /// How the catalog is compressed.
     pub meta_compression: MetaCompression,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// Bytes of decoded pages that are kept for the next read, at most; 0 keeps none. Reads that decode more than a
+    /// quarter of it pass it by.
+    pub cache_bytes: u64,
+}
+
+impl Default for OpenOptions {
+    /// A cache of 32 MiB.
+    fn default() -> Self {
+        OpenOptions { cache_bytes: 32 << 20 }
+    }
+}
+
+impl OpenOptions {
+    /// Opens the store at a path or URL, as [`Store::open`].
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open(self, location: &str) -> Result<Store> {
+        self.open_on(storage_at(location)?)
+    }
+
+    /// Opens the store on this storage.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Store> {
+        match load_catalog(&*storage)? {
+            Some(committed) => Ok(Store::with_catalog(storage, committed, self)),
+            None if storage.is_present() => Err(Error::not_found(
+                "store",
+                format!("{} (it has no atlas.json or atlas.msgpack)", storage.location()),
+            )),
+            None => Err(Error::not_found("store", storage.location())),
+        }
+    }
 }
 
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
@@ -90,7 +130,7 @@ impl Store {
         let catalog = Arc::new(Catalog { codec: options.codec, ..Catalog::default() });
         let file = CatalogFile::absent(options.meta_format, options.meta_compression);
         let file = commit_catalog(&*storage, &catalog, &file)?;
-        Ok(Self::with_catalog(storage, CommittedCatalog { catalog, file }))
+        Ok(Self::with_catalog(storage, CommittedCatalog { catalog, file }, OpenOptions::default()))
     }
 
     /// Opens the store at a path or URL (see [`storage_at`]).
@@ -110,14 +150,7 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_on(storage: Arc<dyn Storage>) -> Result<Store> {
-        match load_catalog(&*storage)? {
-            Some(committed) => Ok(Self::with_catalog(storage, committed)),
-            None if storage.is_present() => Err(Error::not_found(
-                "store",
-                format!("{} (it has no atlas.json or atlas.msgpack)", storage.location()),
-            )),
-            None => Err(Error::not_found("store", storage.location())),
-        }
+        OpenOptions::default().open_on(storage)
     }
 
     /// Whether there is a store, readable or not.
@@ -132,8 +165,8 @@ impl Store {
         }
     }
 
-    fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog) -> Store {
-        let pool = SegmentPool::default();
+    fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog, options: OpenOptions) -> Store {
+        let pool = SegmentPool::new(options.cache_bytes);
         let segments = pool.segments_of(&storage, &committed.catalog);
         let snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
         let state = State { snapshot, file: committed.file, draft: None };
@@ -162,6 +195,11 @@ impl Store {
             meta_format: state.file.format,
             meta_compression: state.file.compression,
         }
+    }
+
+    /// What the cache of decoded pages holds and did.
+    pub fn cache_totals(&self) -> CacheTotals {
+        self.inner.pool.cache_totals()
     }
 
     /// The committed state that this handle last saw.

@@ -113,6 +113,7 @@ fn verify_segment(
     problems: &mut Vec<Problem>,
 ) -> Result<u64> {
     let index = segment.index()?;
+    segment.verify_header()?;
     let zones = segment.zones()?;
     let chunks = index.chunk_array.len();
     for first in (0..chunks).step_by(BATCH_CHUNKS) {

@@ -144,7 +144,7 @@ fn a_stacked_read_is_every_dataset_in_the_order_asked() {
             let whole = sample(DType::Float32, &shape, u64::from(*row));
             assert_eq!(cells[at * 120..(at + 1) * 120], whole.as_numbers::<f32>().unwrap()[90..210], "{codec} {row}");
         }
-        let plan = snapshot.plan_read("t", &[5], Some(&slice)).unwrap();
+        let plan = snapshot.plan_stacked("t", &[5], Some(&slice)).unwrap();
         assert_eq!(plan.chunks(), 1);
         assert!(plan.bytes() <= snapshot.stored_bytes() / 4 || codec != Codec::Auto, "{}", plan.bytes());
     }

@@ -40,7 +40,7 @@ fn stacked(criterion: &mut Criterion) {
             let path = path.to_str().unwrap();
             build(path, codec, datasets);
             let rows: Vec<u32> = (0..datasets as u32).collect();
-            let plan = Store::open(path).unwrap().snapshot().plan_read("t", &rows, Some(&region)).unwrap();
+            let plan = Store::open(path).unwrap().snapshot().plan_stacked("t", &rows, Some(&region)).unwrap();
             group.throughput(Throughput::Bytes(plan.output_bytes()));
             let label = format!("{codec}, {} stored bytes in {} requests", plan.bytes(), plan.requests());
             group.bench_function(BenchmarkId::new(label, datasets), |bench| {

@@ -28,3 +28,8 @@ fn create_and_read() {
 fn query_in_process() {
     check(env!("CARGO_BIN_EXE_query_in_process"), include_str!("../query_in_process.rs"));
 }
+
+#[test]
+fn bulk_read() {
+    check(env!("CARGO_BIN_EXE_bulk_read"), include_str!("../bulk_read.rs"));
+}

@@ -11,11 +11,11 @@ use arrow::array::{
     new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::{concat, take};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow_flight::FlightData;
 use atlas_sql::tensor;
-use atlas_store::{ArrayData, DType, Region, Snapshot};
+use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, Region, Snapshot};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ struct Part {
     columns: Vec<ColumnTicket>,
     region: Option<Region>,
     rows: Vec<u32>,
+    cancel: CancelToken,
 }
 
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
@@ -48,8 +49,10 @@ pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataS
     let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
     let schema = schema_message(&part.schema);
+    let guard = part.cancel.guard();
     let batches = batches(&part.snapshot, &part.columns, &part.rows);
     let messages = stream::iter(batches).map(move |rows| {
+        let _held_by_the_stream = &guard;
         let part = Arc::clone(&part);
         async move {
             let message = tokio::task::spawn_blocking(move || part.message(rows)).await;
@@ -129,7 +132,7 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows })
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new() })
     }
 
     /// The batch of these of the part's rows, as a message.
@@ -152,10 +155,9 @@ impl Part {
         if present.is_empty() {
             return Ok(new_null_array(field.data_type(), rows.len()));
         }
-        let cells = self
-            .snapshot
-            .read_stacked(&column.array, &present, self.region.as_ref())
-            .map_err(|error| status::from_store(&error))?;
+        let plan = self.snapshot.plan_stacked(&column.array, &present, self.region.as_ref());
+        let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
+        let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
         let values = tensor::array_from(cells).map_err(|error| status::from_datafusion(&error))?;
         if present.len() == rows.len() {
             return Ok(values);
@@ -169,32 +171,39 @@ impl Part {
         take(&values, &UInt32Array::from_iter(places), None).map_err(|error| status::from_arrow(&error))
     }
 
+    fn hooks(&self) -> ReadHooks<'_> {
+        ReadHooks::new().cancelled_by(&self.cancel)
+    }
+
     /// Values that each have their own shape: a struct of `data` and `shape`.
     fn ragged(&self, column: &ColumnTicket, rows: &[u32]) -> Result<ArrayRef, Status> {
-        let read = self
-            .snapshot
-            .read_across(&column.array, rows, self.region.as_ref())
-            .map_err(|error| status::from_store(&error))?;
+        let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
+        let plan = self.snapshot.plan_across(&column.array, rows, self.region.as_ref());
+        let plan = plan.map_err(|error| status::from_store(&error))?;
+        let cells = plan.execute_joined(self.hooks()).map_err(|error| status::from_store(&error))?;
         let failed = |error| status::from_arrow(&error);
-        let nulls = NullBuffer::from_iter(read.iter().map(Option::is_some));
-        let nulls = (nulls.null_count() > 0).then_some(nulls);
-        let (mut lengths, mut extents, mut pieces) = (Vec::new(), Vec::new(), Vec::new());
-        for cells in read {
-            let Some(cells) = cells else {
-                lengths.push(0);
-                extents.extend(column.dims.iter().map(|_| 0));
-                continue;
-            };
-            lengths.push(cells.cells().len());
-            for extent in cells.shape() {
-                extents.push(i32::try_from(*extent).map_err(|_| too_long(&column.array, *extent))?);
+        let mut outputs = plan.outputs().iter();
+        let (mut lengths, mut extents, mut valid) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let output = if family.entry(*row).is_some() { outputs.next() } else { None };
+            valid.push(output.is_some());
+            lengths.push(output.map_or(0, Output::cell_count));
+            match output {
+                None => extents.extend(column.dims.iter().map(|_| 0)),
+                Some(output) => {
+                    for extent in &output.shape {
+                        extents.push(i32::try_from(*extent).map_err(|_| too_long(&column.array, *extent))?);
+                    }
+                }
             }
-            pieces.push(flat(cells)?);
         }
+        let nulls = NullBuffer::from(valid);
+        let nulls = (nulls.null_count() > 0).then_some(nulls);
         let item = Arc::new(Field::new_list_field(tensor::data_type(column::dtype(column)?), true));
-        let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
-        let cells =
-            if pieces.is_empty() { new_null_array(item.data_type(), 0) } else { concat(&pieces).map_err(failed)? };
+        if i32::try_from(cells.len()).is_err() {
+            return Err(too_long(&column.array, cells.len() as u64));
+        }
+        let cells = flat(column::dtype(column)?, cells)?;
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         let data = ListArray::try_new(item, offsets, cells, nulls.clone()).map_err(failed)?;
         let rank = i32::try_from(column.dims.len()).map_err(|error| status::internal(&error))?;
@@ -211,10 +220,10 @@ impl Part {
     }
 }
 
-/// An array's cells as a plain column.
-fn flat(cells: ArrayData) -> Result<ArrayRef, Status> {
-    let (dtype, len) = (cells.dtype(), cells.cells().len() as u64);
-    let flat = ArrayData::try_new(dtype, vec![len], cells.into_cells()).map_err(|error| status::from_store(&error))?;
+/// Cells as a plain column.
+fn flat(dtype: DType, cells: Cells) -> Result<ArrayRef, Status> {
+    let len = cells.len() as u64;
+    let flat = ArrayData::try_new(dtype, vec![len], cells).map_err(|error| status::from_store(&error))?;
     tensor::array_from(flat).map_err(|error| status::from_datafusion(&error))
 }
 

@@ -5,8 +5,8 @@ use crate::columns::{EntryField, Source, View};
 use crate::error::from_store;
 use crate::table::Table;
 use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable, without_cells};
-use arrow::array::{Array, ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
-use atlas_store::{ArrayData, Region, Scalar};
+use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array};
+use atlas_store::{CancelToken, Cells, Output, ReadHooks, ReadPlan, Region};
 use datafusion::error::Result;
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -22,6 +22,12 @@ pub(crate) struct Touched {
     pub(crate) chunks: u64,
     /// Stored bytes.
     pub(crate) bytes: u64,
+}
+
+impl Touched {
+    fn of(plan: &ReadPlan) -> Self {
+        Touched { chunks: plan.chunks(), bytes: plan.bytes() }
+    }
 }
 
 impl AddAssign for Touched {
@@ -69,12 +75,11 @@ pub(crate) fn plan(view: &View, source: &Source, rows: &[u32]) -> Result<Touched
     if datasets.is_empty() {
         return Ok(Touched::default());
     }
-    if is_ragged(view, source) {
-        let (chunks, bytes) = view.snapshot.chunk_totals(name, &datasets).map_err(from_store)?;
-        return Ok(Touched { chunks, bytes });
-    }
-    let plan = view.snapshot.plan_read(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
-    Ok(Touched { chunks: plan.chunks(), bytes: plan.bytes() })
+    let plan = match is_ragged(view, source) {
+        true => view.snapshot.plan_across(name, &datasets, None),
+        false => view.snapshot.plan_stacked(name, &datasets, region(source)?.as_ref()),
+    };
+    Ok(Touched::of(&plan.map_err(from_store)?))
 }
 
 /// Bytes in memory of one row of a column.
@@ -110,8 +115,9 @@ pub(crate) fn batches(table: &Table, columns: &[usize], rows: &[u32], most: usiz
     Ok(usize::try_from(bytes.div_ceil(BATCH_BYTES)).unwrap_or(most).clamp(1, most))
 }
 
-/// The values of a column for these rows.
-pub(crate) fn read(view: &View, source: &Source, rows: &[u32]) -> Result<(ArrayRef, Touched)> {
+/// The values of a column for these rows; `cancel` ends the read.
+pub(crate) fn read(view: &View, source: &Source, rows: &[u32], cancel: &CancelToken) -> Result<(ArrayRef, Touched)> {
+    let hooks = ReadHooks::new().cancelled_by(cancel);
     let family = match source {
         Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _) => *family,
         Source::Entry(field) => return Ok((read_entries(view, *field, rows)?, Touched::default())),
@@ -128,11 +134,11 @@ pub(crate) fn read(view: &View, source: &Source, rows: &[u32]) -> Result<(ArrayR
         return Ok((arrow::array::new_null_array(&data_type, rows.len()), Touched::default()));
     }
     if is_ragged(view, source) {
-        return read_ragged(view, family, &tensor, rows);
+        return read_ragged(view, family, &tensor, rows, hooks);
     }
     let name = &view.families[family].name;
-    let plan = view.snapshot.plan_read(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
-    let touched = Touched { chunks: plan.chunks(), bytes: plan.bytes() };
+    let plan = view.snapshot.plan_stacked(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
+    let touched = Touched::of(&plan);
     if let Source::Slice(_, region) = source
         && region.is_empty()
     {
@@ -140,28 +146,39 @@ pub(crate) fn read(view: &View, source: &Source, rows: &[u32]) -> Result<(ArrayR
         let present = rows.iter().map(|row| family.entry(*row).is_some());
         return Ok((without_cells(&tensor, region.shape(), present)?, touched));
     }
-    let data = view.snapshot.execute(&plan).map_err(from_store)?;
-    let values = stacked(view, family, &tensor, &datasets, data)?;
+    let cells = plan.execute_joined(hooks).map_err(from_store)?;
+    let values = stacked(view, family, &tensor, &datasets, cells)?;
     Ok((spread(values, &positions, rows.len())?, touched))
 }
 
 /// The column of an array that stacks the values of these datasets.
-fn stacked(view: &View, family: usize, tensor: &Tensor, datasets: &[u32], data: ArrayData) -> Result<ArrayRef> {
-    let nulls = if tensor.is_tensor() { None } else { null_cells(&data, &fills(view, family, datasets)?) };
-    let values = cells_array(data.dtype(), data.into_cells(), nulls)?;
+fn stacked(view: &View, family: usize, tensor: &Tensor, datasets: &[u32], cells: Cells) -> Result<ArrayRef> {
+    let count = cells.len() / datasets.len().max(1);
+    let values = values(view, family, tensor, datasets.iter().map(|row| (*row, count)), cells)?;
     match &tensor.form {
         Form::Fixed(shape) => fixed_size_list(values, shape, datasets.len(), None),
         _ => Ok(values),
     }
 }
 
-/// The fill value of the array in each of these datasets, which all have it.
-fn fills<'a>(view: &'a View, family: usize, datasets: &[u32]) -> Result<Vec<Option<&'a Scalar>>> {
+/// The cells of the values of these datasets, which have so many each; NULL where they are the fill value and the column
+/// is no tensor.
+fn values(
+    view: &View,
+    family: usize,
+    tensor: &Tensor,
+    datasets: impl Iterator<Item = (u32, usize)>,
+    cells: Cells,
+) -> Result<ArrayRef> {
+    let dtype = view.families[family].dtype;
+    if tensor.is_tensor() {
+        return cells_array(dtype, cells, None);
+    }
     let family = view.family(family)?;
-    Ok(datasets
-        .iter()
-        .map(|row| family.entry(*row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref()))
-        .collect())
+    let fill = |row| family.entry(row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref());
+    let fills: Vec<_> = datasets.map(|(row, count)| (count, fill(row))).collect();
+    let nulls = null_cells(dtype, &cells, &fills);
+    cells_array(dtype, cells, nulls)
 }
 
 /// Puts values at their positions; the other positions are NULL.
@@ -177,23 +194,23 @@ fn spread(values: ArrayRef, positions: &[usize], rows: usize) -> Result<ArrayRef
 }
 
 /// Arrays that each have their own shape.
-fn read_ragged(view: &View, family: usize, tensor: &Tensor, rows: &[u32]) -> Result<(ArrayRef, Touched)> {
-    let name = &view.families[family].name;
-    let (datasets, _) = present(view, family, rows)?;
-    let (chunks, bytes) = view.snapshot.chunk_totals(name, &datasets).map_err(from_store)?;
-    let arrays = view.snapshot.read_across(name, rows, None).map_err(from_store)?;
-    let mut shapes = Vec::with_capacity(rows.len());
-    let mut parts: Vec<ArrayRef> = Vec::with_capacity(rows.len());
-    for (row, data) in rows.iter().zip(arrays) {
-        shapes.push(data.as_ref().map(|data| data.shape().to_vec()));
-        if let Some(data) = data {
-            let nulls = if tensor.is_tensor() { None } else { null_cells(&data, &fills(view, family, &[*row])?) };
-            parts.push(cells_array(data.dtype(), data.into_cells(), nulls)?);
-        }
+fn read_ragged(
+    view: &View,
+    family: usize,
+    tensor: &Tensor,
+    rows: &[u32],
+    hooks: ReadHooks<'_>,
+) -> Result<(ArrayRef, Touched)> {
+    let plan = view.snapshot.plan_across(&view.families[family].name, rows, None).map_err(from_store)?;
+    let (datasets, positions) = present(view, family, rows)?;
+    let cells = plan.execute_joined(hooks).map_err(from_store)?;
+    let counts = plan.outputs().iter().map(Output::cell_count);
+    let values = values(view, family, tensor, datasets.iter().copied().zip(counts), cells)?;
+    let mut shapes = vec![None; rows.len()];
+    for (position, output) in positions.into_iter().zip(plan.outputs()) {
+        shapes[position] = Some(output.shape.clone());
     }
-    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-    let values = if parts.is_empty() { new_empty_array(&tensor.cell) } else { arrow::compute::concat(&parts)? };
-    Ok((variable(tensor, values, &shapes)?, Touched { chunks, bytes }))
+    Ok((variable(tensor, values, &shapes)?, Touched::of(&plan)))
 }
 
 /// The columns of the `arrays` table that are in segments and not in the catalog.

@@ -6,10 +6,12 @@ use super::read::{self, BATCH_BYTES, Touched};
 use crate::table::Table;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::datatypes::SchemaRef;
+use atlas_store::CancelToken;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use futures::StreamExt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,13 +31,14 @@ struct Batches {
     batch_rows: usize,
     /// Rows to try next: a scan with a limit begins with few.
     next_rows: usize,
+    cancel: CancelToken,
     output: BaselineMetrics,
     chunks_read: Count,
     bytes_read: Count,
 }
 
 /// Opens the stream of a partition. Reads run on a blocking thread, at most two batches ahead; dropping the stream
-/// ends them after the batch in hand.
+/// ends them.
 pub(crate) fn open(
     scan: &AtlasScanExec,
     partition: usize,
@@ -43,6 +46,7 @@ pub(crate) fn open(
     batch_rows: usize,
 ) -> SendableRecordBatchStream {
     let metrics = scan.metrics_set();
+    let cancel = CancelToken::new();
     let mut batches = Batches {
         table: Arc::clone(scan.table()),
         projection: scan.projection().to_vec(),
@@ -53,6 +57,7 @@ pub(crate) fn open(
         limit: scan.limit().unwrap_or(usize::MAX),
         batch_rows: batch_rows.max(1),
         next_rows: scan.limit().map_or(batch_rows, |limit| limit.max(FIRST_ROWS)).clamp(1, batch_rows.max(1)),
+        cancel: cancel.clone(),
         output: BaselineMetrics::new(metrics, partition),
         chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
         bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
@@ -62,7 +67,7 @@ pub(crate) fn open(
     if !reads {
         return Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches)));
     }
-    let mut builder = RecordBatchReceiverStreamBuilder::new(schema, 1);
+    let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
     let sender = builder.tx();
     builder.spawn_blocking(move || {
         for batch in &mut batches {
@@ -74,7 +79,11 @@ pub(crate) fn open(
         }
         Ok(())
     });
-    builder.build()
+    let guard = cancel.guard();
+    let batches = builder.build().inspect(move |_| {
+        let _held_by_the_stream = &guard;
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 
 impl Iterator for Batches {
@@ -157,7 +166,8 @@ impl Batches {
     }
 
     fn column(&self, column: usize, rows: &[u32]) -> Result<ArrayRef> {
-        let (values, Touched { chunks, bytes }) = read::read(&self.table.view, &self.table.sources[column], rows)?;
+        let (values, Touched { chunks, bytes }) =
+            read::read(&self.table.view, &self.table.sources[column], rows, &self.cancel)?;
         self.chunks_read.add(usize::try_from(chunks).unwrap_or(usize::MAX));
         self.bytes_read.add(usize::try_from(bytes).unwrap_or(usize::MAX));
         Ok(values)

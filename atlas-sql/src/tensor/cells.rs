@@ -161,30 +161,28 @@ fn var_parts(cells: VarCells) -> Result<(OffsetBuffer<i32>, Vec<u8>)> {
     Ok((OffsetBuffer::new(narrow.into()), bytes))
 }
 
-/// Which cells of `data` are null, against the fill value of each value along the leading axis; `fills` has one
-/// entry per value. Not-a-time is null whatever the fill value is.
-pub(crate) fn null_cells(data: &ArrayData, fills: &[Option<&Scalar>]) -> NullCells {
-    let total = data.cells().len();
-    let per_value = total.checked_div(fills.len()).unwrap_or(0);
-    if per_value == 0 || (fills.iter().all(Option::is_none) && data.dtype() != DType::TimestampNanoseconds) {
+/// Which cells are null: those of each value, so many of them, against its fill value. Not-a-time is null whatever the
+/// fill value is.
+pub(crate) fn null_cells(dtype: DType, cells: &Cells, values: &[(usize, Option<&Scalar>)]) -> NullCells {
+    if values.iter().all(|(_, fill)| fill.is_none()) && dtype != DType::TimestampNanoseconds {
         return None;
     }
-    let mut valid = Vec::with_capacity(total);
-    for (index, fill) in fills.iter().enumerate() {
-        let cells = index * per_value..(index + 1) * per_value;
-        with_physical!(data.dtype().physical(), T => {
+    let mut valid = Vec::with_capacity(cells.len());
+    for &(count, fill) in values {
+        let own = valid.len()..valid.len() + count;
+        with_physical!(dtype.physical(), T => {
             let fill = fill.and_then(<T as Element>::from_scalar);
-            let not_a_time = if data.dtype() == DType::TimestampNanoseconds {
+            let not_a_time = if dtype == DType::TimestampNanoseconds {
                 <T as Element>::from_scalar(&Scalar::Timestamp(i64::MIN))
             } else {
                 None
             };
-            let all = data.as_numbers::<T>().unwrap_or(&[]);
-            valid.extend(all[cells].iter().map(|&cell| !equals_fill(cell, fill) && not_a_time != Some(cell)));
+            let all = <T as Element>::unwrap(cells).unwrap_or(&[]);
+            valid.extend(all[own].iter().map(|&cell| !equals_fill(cell, fill) && not_a_time != Some(cell)));
         }, var => {
             let fill = fill.and_then(Scalar::as_bytes);
-            if let Cells::Var(all) = data.cells() {
-                valid.extend(cells.map(|cell| fill != Some(all.get(cell))));
+            if let Cells::Var(all) = cells {
+                valid.extend(own.map(|cell| fill != Some(all.get(cell))));
             }
         });
     }

@@ -90,7 +90,7 @@ async fn bytes_are_those_of_the_read_plan_and_of_the_read() {
     let fleet = fleet();
     let snapshot = fleet.store.snapshot();
     let region = atlas_store::Region::try_new(vec![0, 0], vec![2, 3]).unwrap();
-    let plan = snapshot.plan_read("temp", &[8, 9, 10], Some(&region)).unwrap();
+    let plan = snapshot.plan_stacked("temp", &[8, 9, 10], Some(&region)).unwrap();
     let sql = "SELECT slice(temp, [0, 0], [2, 3]) FROM datasets WHERE stat_max(temp) > 80";
     let scans = fleet.scans(sql).await;
     assert!(scans[0].ends_with(&format!("datasets=12→3, chunks=36→3, bytes={}", plan.bytes())), "{}", scans[0]);

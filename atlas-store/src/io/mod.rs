@@ -100,6 +100,11 @@ pub trait Storage: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Whether a request takes so long that many should be under way at a time.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Makes sure that a store can be created here.
     ///
     /// # Errors
@@ -140,6 +145,37 @@ pub trait ObjectReader: Send + Sync + fmt::Debug {
     /// As [`Self::read`].
     fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().map(|range| self.read(range.clone())).collect()
+    }
+
+    /// Begins to read several ranges, ascending and apart from one another. On remote storage the requests are under way
+    /// when this returns.
+    fn begin_read(&self, ranges: &[Range<u64>]) -> PendingRead {
+        let read = self.read_many(ranges);
+        PendingRead::new(|| read)
+    }
+}
+
+/// A read that was begun.
+pub struct PendingRead(Box<dyn FnOnce() -> Result<Vec<Bytes>> + Send>);
+
+impl PendingRead {
+    /// A read that ends when `wait` returns.
+    pub fn new(wait: impl FnOnce() -> Result<Vec<Bytes>> + Send + 'static) -> Self {
+        PendingRead(Box::new(wait))
+    }
+
+    /// Waits for the bytes of the ranges, in their order.
+    ///
+    /// # Errors
+    /// As [`ObjectReader::read`].
+    pub fn wait(self) -> Result<Vec<Bytes>> {
+        self.0()
+    }
+}
+
+impl fmt::Debug for PendingRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingRead").finish_non_exhaustive()
     }
 }
 

@@ -1,212 +1,127 @@
-//! Executing a plan: tasks of neighbouring datasets are fetched, decoded and put in the output in parallel.
+//! Putting decoded cells in their place.
 
-use super::fetch::{Fetched, NumberReader, TextReader, check_bools};
-use super::plan::{Layout, Piece, ReadPlan};
-use super::segment::View;
-use crate::cells::{ArrayData, Cells, Element, VarCells};
-use crate::dtype::{DType, Physical};
+use super::decode::{NumberReader, TextReader};
+use super::fetch::Fetched;
+use super::layout::{Layout, placements};
+use super::output::{Target, check_memory, lock};
+use super::plan::{FamilyPlan, Piece, Slot};
+use crate::cells::{Cells, Element, VarCells};
+use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::region::{Region, cell_count, for_each_run};
+use crate::region::{Region, for_each_run};
 use crate::scalar::Scalar;
 use crate::with_physical;
-use rayon::prelude::*;
 
-/// Output bytes that one task makes, about: enough for the planning of a task not to count, little enough that the
-/// fetched bytes of a few tasks do not.
-const TASK_BYTES: usize = 1 << 20;
-
-/// Checks that so much memory is to be had: a failed allocation would end the process.
-fn check_memory(bytes: u64) -> Result<()> {
-    let is_there = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-    if is_there { Ok(()) } else { Err(Error::LimitExceeded { message: format!("{bytes} bytes do not fit in memory") }) }
-}
-
-/// Reads what the plan says.
-pub(crate) fn execute(plan: &ReadPlan) -> Result<ArrayData> {
-    check_memory(plan.output_bytes())?;
-    let cells = if plan.dtype.physical() == Physical::Var {
-        Cells::Var(read_text(plan)?)
-    } else {
-        with_physical!(plan.dtype.physical(), T => T::wrap(read_numbers::<T>(plan)?), var => Cells::Var(VarCells::default()))
-    };
-    check_bools(plan.dtype, &cells, &plan.array)?;
-    Ok(ArrayData::new_unchecked(plan.dtype, plan.shape.clone(), cells))
-}
-
-/// The slots in the order in which their cells lie in the segments, cut into tasks.
-fn tasks(plan: &ReadPlan, slot_bytes: usize) -> Vec<Vec<usize>> {
-    let place = |slot: &usize| {
-        let pieces = &plan.pieces[plan.slots[*slot].pieces.clone()];
-        pieces.first().map(|piece| (piece.segment, piece.first_cell))
-    };
-    let mut order: Vec<usize> = (0..plan.slots.len()).collect();
-    if !order.is_sorted_by_key(place) {
-        order.sort_by_key(place);
-    }
-    let per_task = (TASK_BYTES / slot_bytes.max(1)).max(1);
-    order.chunks(per_task).map(<[usize]>::to_vec).collect()
-}
-
-fn pieces_of(plan: &ReadPlan, slot: usize) -> impl Iterator<Item = (&Piece, &Layout)> {
-    let slot = &plan.slots[slot];
-    let layout = &plan.layouts[slot.layout as usize];
-    plan.pieces[slot.pieces.clone()].iter().map(move |piece| (piece, layout))
-}
-
-impl ReadPlan {
-    fn view(&self, piece: &Piece) -> Result<View<'_>> {
-        self.segments[piece.segment as usize].view()
-    }
-}
-
-fn fetch_task(plan: &ReadPlan, task: &[usize]) -> Result<Fetched> {
-    let pieces = task.iter().flat_map(|slot| pieces_of(plan, *slot));
-    let wanted = pieces.map(|(piece, layout)| (piece.segment, piece.cells(&layout.touched[piece.touched as usize])));
-    Fetched::fetch(&plan.segments, wanted)
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the plan was checked to fit in memory")]
-fn slot_cells(plan: &ReadPlan) -> usize {
-    cell_count(&plan.shape[1..]).unwrap_or(0) as usize
-}
-
-fn read_numbers<T: Element>(plan: &ReadPlan) -> Result<Vec<T>> {
-    let slot_cells = slot_cells(plan);
-    let mut out = vec![T::default(); slot_cells * plan.slots.len()];
-    if slot_cells == 0 {
-        return Ok(out);
-    }
-    if plan.slots.len() == 1 && plan.pieces.len() > 1 {
-        read_one_array(plan, &mut out)?;
-        return Ok(out);
-    }
-    let mut slots: Vec<Option<&mut [T]>> = out.chunks_exact_mut(slot_cells).map(Some).collect();
-    let tasks: Vec<Vec<(usize, &mut [T])>> = tasks(plan, slot_cells * size_of::<T>())
-        .into_iter()
-        .map(|task| task.into_iter().filter_map(|slot| Some((slot, slots[slot].take()?))).collect())
-        .collect();
-    tasks.into_par_iter().try_for_each(|task| {
-        let order: Vec<usize> = task.iter().map(|(slot, _)| *slot).collect();
-        let fetched = fetch_task(plan, &order)?;
-        let mut reader = NumberReader::<T>::new(&fetched);
+/// Decodes these slots, which lie in what was fetched.
+pub(crate) fn read_slots(family: &FamilyPlan, slots: Vec<(&Slot, Target<'_>)>, fetched: &Fetched) -> Result<()> {
+    with_physical!(family.dtype.physical(), T => {
+        let mut reader = NumberReader::<T>::new(fetched);
         let mut scratch = Vec::new();
-        for (slot, out) in task {
-            let layout = &plan.layouts[plan.slots[slot].layout as usize];
-            if plan.slots[slot].pieces.len() < layout.touched.len() {
-                out.fill(layout.fill.as_ref().and_then(T::from_scalar).unwrap_or_default());
-            }
-            for (piece, layout) in pieces_of(plan, slot) {
-                read_piece(&mut reader, plan.view(piece)?, piece, layout, out, &mut scratch)?;
-            }
+        for (slot, target) in slots {
+            read_numbers(family, slot, target, &mut reader, &mut scratch)?;
         }
-        Ok(())
-    })?;
-    Ok(out)
+    }, var => {
+        let mut reader = TextReader::new(fetched, family.dtype);
+        for (slot, target) in slots {
+            target.put_text(read_text(family, slot, &mut reader)?);
+        }
+    });
+    Ok(())
 }
 
-/// Decodes one chunk's wanted cells into their place in the dataset's output.
-fn read_piece<T: Element>(
+fn read_numbers<T: Element>(
+    family: &FamilyPlan,
+    slot: &Slot,
+    target: Target<'_>,
     reader: &mut NumberReader<'_, T>,
-    view: View<'_>,
-    piece: &Piece,
-    layout: &Layout,
-    out: &mut [T],
     scratch: &mut Vec<T>,
 ) -> Result<()> {
-    let touched = &layout.touched[piece.touched as usize];
-    let span = touched.span_cells();
-    let mut runs = 0;
-    let mut place = 0;
-    placements(&touched.cells, &touched.wanted, &layout.region, |_, to, _| {
-        runs += 1;
-        place = to;
-    });
-    let cells = piece.cells(touched);
-    if runs == 1 {
-        return reader.read(piece.segment, view, &cells, &mut out[place..place + span]);
+    let layout = &family.layouts[slot.layout];
+    match target {
+        Target::Own(bytes) => {
+            let out = bytemuck::try_cast_slice_mut(bytes)
+                .map_err(|error| Error::invalid(format!("the output of array {}: {error}", family.array)))?;
+            decode_into(family, slot, layout, reader, out)
+        }
+        Target::Shared { room, whole } => {
+            scratch.clear();
+            scratch.resize(layout.cell_count(), T::default());
+            decode_into(family, slot, layout, reader, scratch)?;
+            let bytes: &[u8] = bytemuck::cast_slice(scratch);
+            let mut room = lock(room);
+            placements(&layout.region, &layout.region, whole, |from, to, count| {
+                let width = size_of::<T>();
+                room[to * width..(to + count) * width].copy_from_slice(&bytes[from * width..(from + count) * width]);
+            });
+            Ok(())
+        }
+        Target::Text { .. } => Ok(()),
     }
-    scratch.resize(span, T::default());
-    reader.read(piece.segment, view, &cells, scratch)?;
-    let first = touched.first_cell();
-    placements(&touched.cells, &touched.wanted, &layout.region, |from, to, count| {
-        out[to..to + count].copy_from_slice(&scratch[from - first..from - first + count]);
-    });
-    Ok(())
 }
 
-/// Calls `copy(from, to, count)` for each run of `wanted` cells: from the chunk `cells` to the output `region`.
-fn placements(cells: &Region, wanted: &Region, region: &Region, copy: impl FnMut(usize, usize, usize)) {
-    let relative =
-        |to: &Region| -> Vec<u64> { wanted.start().iter().zip(to.start()).map(|(at, start)| at - start).collect() };
-    for_each_run((cells.shape(), &relative(cells)), (region.shape(), &relative(region)), wanted.shape(), copy);
-}
-
-/// One array in many chunks: they are decoded in parallel, a few at a time, and copied into place.
-fn read_one_array<T: Element>(plan: &ReadPlan, out: &mut [T]) -> Result<()> {
-    let layout = &plan.layouts[plan.slots[0].layout as usize];
-    if plan.pieces.len() < layout.touched.len() {
+/// Decodes the wanted cells of one slot's chunks into `out`, the cells of its layout's region.
+fn decode_into<T: Element>(
+    family: &FamilyPlan,
+    slot: &Slot,
+    layout: &Layout,
+    reader: &mut NumberReader<'_, T>,
+    out: &mut [T],
+) -> Result<()> {
+    if slot.pieces.len() < layout.touched.len() {
         out.fill(layout.fill.as_ref().and_then(T::from_scalar).unwrap_or_default());
     }
-    for wave in plan.pieces.chunks(rayon::current_num_threads() * 2) {
-        let decoded: Vec<Vec<T>> = wave
-            .par_iter()
-            .map(|piece| {
-                let touched = &layout.touched[piece.touched as usize];
-                let cells = piece.cells(touched);
-                let fetched = Fetched::fetch(&plan.segments, std::iter::once((piece.segment, cells.clone())))?;
-                let mut decoded = vec![T::default(); touched.span_cells()];
-                NumberReader::new(&fetched).read(piece.segment, plan.view(piece)?, &cells, &mut decoded)?;
-                Ok(decoded)
-            })
-            .collect::<Result<_>>()?;
-        for (piece, decoded) in wave.iter().zip(decoded) {
-            let touched = &layout.touched[piece.touched as usize];
-            let first = touched.first_cell();
-            placements(&touched.cells, &touched.wanted, &layout.region, |from, to, count| {
-                out[to..to + count].copy_from_slice(&decoded[from - first..from - first + count]);
-            });
-        }
+    for piece in &family.pieces[slot.pieces.clone()] {
+        let view = family.segments[piece.segment as usize].view()?;
+        for_each_wanted(piece, layout, |cells, to| {
+            let count = cells_in(&cells);
+            reader.read(piece.segment, view, &cells, &mut out[to..to + count])
+        })?;
     }
     Ok(())
 }
 
-fn read_text(plan: &ReadPlan) -> Result<VarCells> {
-    let slot_cells = slot_cells(plan);
-    let tasks = tasks(plan, slot_cells * 16);
-    let texts: Vec<Vec<(usize, VarCells)>> = tasks
-        .into_par_iter()
-        .map(|task| {
-            let fetched = fetch_task(plan, &task)?;
-            let mut reader = TextReader::new(&fetched, plan.dtype);
-            task.into_iter().map(|slot| Ok((slot, read_text_slot(plan, slot, slot_cells, &mut reader)?))).collect()
-        })
-        .collect::<Result<_>>()?;
-    let mut by_slot: Vec<(usize, VarCells)> = texts.into_iter().flatten().collect();
-    by_slot.sort_by_key(|(slot, _)| *slot);
-    if by_slot.len() == 1 {
-        return Ok(by_slot.remove(0).1);
-    }
-    let mut out = VarCells::with_capacity(slot_cells * plan.slots.len());
-    by_slot.iter().flat_map(|(_, cells)| cells.iter()).for_each(|cell| out.push(cell));
-    Ok(out)
+#[allow(clippy::cast_possible_truncation, reason = "the cells are those of an output in memory")]
+fn cells_in(cells: &std::ops::Range<u64>) -> usize {
+    (cells.end - cells.start) as usize
 }
 
-fn read_text_slot(plan: &ReadPlan, slot: usize, slot_cells: usize, reader: &mut TextReader<'_>) -> Result<VarCells> {
-    let layout = &plan.layouts[plan.slots[slot].layout as usize];
+/// Calls `read` with each run of a chunk's wanted cells (in the segment's cells) and its place in the layout's region.
+fn for_each_wanted(
+    piece: &Piece,
+    layout: &Layout,
+    mut read: impl FnMut(std::ops::Range<u64>, usize) -> Result<()>,
+) -> Result<()> {
+    let touched = &layout.touched[piece.touched as usize];
+    let mut result = Ok(());
+    placements(&touched.cells, &touched.wanted, &layout.region, |from, to, count| {
+        if result.is_ok() {
+            let first = piece.first_cell + from as u64;
+            result = read(first..first + count as u64, to);
+        }
+    });
+    result
+}
+
+fn read_text(family: &FamilyPlan, slot: &Slot, reader: &mut TextReader<'_>) -> Result<VarCells> {
+    let layout = &family.layouts[slot.layout];
     let fill = layout.fill.as_ref().and_then(Scalar::as_bytes).unwrap_or_default();
-    let mut decoded = Vec::new();
-    for (piece, layout) in pieces_of(plan, slot) {
-        let touched = &layout.touched[piece.touched as usize];
-        decoded.push((touched, reader.read(piece.segment, plan.view(piece)?, &piece.cells(touched))?));
+    let mut texts = VarCells::with_capacity(layout.cell_count());
+    // Of each run: the place of its first cell in the region, and in `texts`.
+    let mut runs = Vec::new();
+    for piece in &family.pieces[slot.pieces.clone()] {
+        let view = family.segments[piece.segment as usize].view()?;
+        for_each_wanted(piece, layout, |cells, to| {
+            runs.push((to, texts.len(), cells_in(&cells)));
+            reader.read(piece.segment, view, &cells, |cell| texts.push(cell))
+        })?;
     }
-    let mut cells: Vec<&[u8]> = vec![fill; slot_cells];
-    for (touched, texts) in &decoded {
-        let first = touched.first_cell();
-        placements(&touched.cells, &touched.wanted, &layout.region, |from, to, count| {
-            for k in 0..count {
-                cells[to + k] = texts.get(from - first + k);
-            }
-        });
+    let in_order = runs.iter().all(|(to, from, _)| to == from);
+    if in_order && texts.len() == layout.cell_count() {
+        return Ok(texts);
+    }
+    let mut cells: Vec<&[u8]> = vec![fill; layout.cell_count()];
+    for (to, from, count) in runs {
+        (0..count).for_each(|k| cells[to + k] = texts.get(from + k));
     }
     Ok(cells.into_iter().collect())
 }

@@ -1,12 +1,23 @@
 //! Reads: plan (pure) → fetch → decode → assemble.
 
 mod assemble;
+mod cache;
+mod decode;
+mod execute;
 mod fetch;
+mod hooks;
+mod layout;
+mod output;
+mod pages;
 mod plan;
 mod segment;
 
-pub(crate) use assemble::{execute, fill_cells, scatter};
-pub(crate) use fetch::{Fetched, decode_chunk, read_chunk, read_chunks};
-pub use plan::ReadPlan;
-pub(crate) use plan::{add_ranges, check_extent, plan_read};
+pub(crate) use assemble::{fill_cells, scatter};
+pub use cache::CacheTotals;
+pub(crate) use decode::{decode_chunk, read_chunk, read_chunks};
+pub(crate) use fetch::Fetched;
+pub use hooks::{CancelGuard, CancelToken, ReadHooks, ReadProgress};
+pub(crate) use pages::ranges_of;
+pub use plan::{Output, ReadPlan};
+pub(crate) use plan::{Planner, check_extent};
 pub(crate) use segment::{Segment, SegmentPool, View};

@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 use crate::format::segment::{ALIGNMENT, FOOTER_CHECKED_BYTES, Footer, SegmentIndex, encode_header, encode_section};
 use crate::format::zones;
 use crate::io::{ObjectWriter, Storage};
-use crate::read::{Fetched, View, add_ranges, decode_chunk};
+use crate::read::{Fetched, View, decode_chunk, ranges_of};
 use crate::scalar::Scalar;
 use crate::stats::Statistics;
 use crate::with_physical;
 use bytes::Bytes;
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Encoded bytes that are held before they are spilled to the unfinished segment.
@@ -157,11 +157,10 @@ impl SegmentBuilder {
     pub(crate) fn read_chunk(&mut self, array: u64, chunk: u32) -> Result<Option<Cells>> {
         let Some(&entry) = self.entries.get(&(array, chunk)) else { return Ok(None) };
         let place = self.index.chunk_place(entry);
-        let mut wanted = BTreeSet::new();
-        add_ranges(&self.index, &place.cells, &mut wanted);
+        let pages: Vec<usize> = self.index.pages_of(&place.cells).collect();
         let mut parts = Vec::new();
-        for (start, end) in wanted {
-            parts.push((start, self.bytes(start..end)?));
+        for range in ranges_of(&self.index, &pages) {
+            parts.push((range.start, self.bytes(range)?));
         }
         let view = View { index: &self.index, object: &self.object };
         decode_chunk(view, self.dtype, &place.cells, &Fetched::from_parts(parts)).map(Some)

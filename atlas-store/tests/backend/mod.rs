@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 pub mod contract;
+pub mod counting;
 pub mod faulty;
 pub mod scenarios;
 

@@ -213,6 +213,10 @@ impl Storage for ObjectStorage {
         true
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn prepare(&self) -> Result<()> {
         self.check_writable()
     }

@@ -1,9 +1,9 @@
 //! Reading parts of remote objects.
 
-use super::runtime::wait;
+use super::runtime::{Pending, begin, wait};
 use super::{ObjectStorage, PART_BYTES, failed, short};
 use crate::error::{Error, Result};
-use crate::io::ObjectReader;
+use crate::io::{ObjectReader, PendingRead};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
@@ -67,31 +67,38 @@ impl RemoteReader {
         Some(self.tail.slice(from..to))
     }
 
-    /// Fetches parts of at most [`PART_BYTES`], at once; in their order.
-    fn fetch(&self, parts: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+    /// Begins to fetch parts of at most [`PART_BYTES`], at once.
+    fn begin(&self, parts: Vec<Range<u64>>) -> Result<Pending<object_store::Result<Vec<Bytes>>>> {
         let (store, path, at_once) = (self.storage.store.clone(), self.path.clone(), self.storage.requests);
-        let expected: Vec<u64> = parts.iter().map(|part| part.end - part.start).collect();
-        let fetched: object_store::Result<Vec<Bytes>> = wait(&self.object, async move {
+        begin(&self.object, async move {
             let requests = parts.into_iter().map(|part| {
                 let (store, path) = (store.clone(), path.clone());
                 async move { store.get_range(&path, part).await }
             });
             stream::iter(requests).buffered(at_once).try_collect().await
-        })?;
-        let fetched = fetched.map_err(|error| match error {
-            object_store::Error::NotFound { .. } => Error::storage(
-                &self.object,
-                "the object was deleted while it was open: the snapshot is older than the retention, refresh it",
-            ),
-            error => failed(&self.object, &error),
-        })?;
-        for (bytes, expected) in fetched.iter().zip(expected) {
-            if bytes.len() as u64 != expected {
-                return Err(short(&self.object, bytes.len(), expected));
-            }
-        }
-        Ok(fetched)
+        })
     }
+}
+
+/// The parts that were fetched, in their order.
+fn fetched(
+    object: &str,
+    parts: &[Range<u64>],
+    pending: Pending<object_store::Result<Vec<Bytes>>>,
+) -> Result<Vec<Bytes>> {
+    let fetched = pending.wait()?.map_err(|error| match error {
+        object_store::Error::NotFound { .. } => Error::storage(
+            object,
+            "the object was deleted while it was open: the snapshot is older than the retention, refresh it",
+        ),
+        error => failed(object, &error),
+    })?;
+    for (bytes, part) in fetched.iter().zip(parts) {
+        if bytes.len() as u64 != part.end - part.start {
+            return Err(short(object, bytes.len(), part.end - part.start));
+        }
+    }
+    Ok(fetched)
 }
 
 /// A range in parts of at most [`PART_BYTES`].
@@ -113,28 +120,46 @@ impl ObjectReader for RemoteReader {
     }
 
     fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let mut parts = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            self.check(range)?;
-            if self.in_tail(range).is_none() {
-                parts.extend(split(range));
-            }
-        }
-        let fetched = if parts.is_empty() { Vec::new() } else { self.fetch(parts)? };
-        let mut fetched = fetched.into_iter();
-        let whole = ranges.iter().map(|range| {
-            if let Some(bytes) = self.in_tail(range) {
-                return bytes;
-            }
-            let mut parts = fetched.by_ref().take(split(range).count());
-            let first = parts.next().unwrap_or_default();
-            if range.end - range.start <= PART_BYTES {
-                return first;
-            }
-            let mut whole = BytesMut::from(first);
-            parts.for_each(|part| whole.extend_from_slice(&part));
-            whole.freeze()
-        });
-        Ok(whole.collect())
+        self.begin_read(ranges).wait()
     }
+
+    fn begin_read(&self, ranges: &[Range<u64>]) -> PendingRead {
+        let mut parts = Vec::with_capacity(ranges.len());
+        let mut places = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            if let Err(error) = self.check(range) {
+                return PendingRead::new(|| Err(error));
+            }
+            places.push(match self.in_tail(range) {
+                Some(bytes) => Place::Here(bytes),
+                None => {
+                    parts.extend(split(range));
+                    Place::Parts(split(range).count())
+                }
+            });
+        }
+        let pending = if parts.is_empty() { None } else { Some(self.begin(parts.clone())) };
+        let object = self.object.clone();
+        PendingRead::new(move || {
+            let fetched = pending.map_or(Ok(Vec::new()), |pending| fetched(&object, &parts, pending?))?;
+            let mut fetched = fetched.into_iter();
+            let whole = places.into_iter().map(|place| match place {
+                Place::Here(bytes) => bytes,
+                Place::Parts(1) => fetched.next().unwrap_or_default(),
+                Place::Parts(count) => {
+                    let mut whole = BytesMut::new();
+                    fetched.by_ref().take(count).for_each(|part| whole.extend_from_slice(&part));
+                    whole.freeze()
+                }
+            });
+            Ok(whole.collect())
+        })
+    }
+}
+
+/// Where the bytes of a range come from.
+enum Place {
+    Here(Bytes),
+    /// So many parts.
+    Parts(usize),
 }

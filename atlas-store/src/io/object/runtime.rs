@@ -15,13 +15,34 @@ fn runtime(object: &str) -> Result<&'static Runtime> {
     started.as_ref().map_err(|error| Error::storage(object, error))
 }
 
+/// A task that is under way.
+pub(super) struct Pending<T> {
+    object: String,
+    receiver: mpsc::Receiver<T>,
+}
+
+impl<T> Pending<T> {
+    /// Waits for what the task gives.
+    pub(super) fn wait(self) -> Result<T> {
+        self.receiver.recv().map_err(|_| Error::storage(&self.object, "the request was dropped"))
+    }
+}
+
+/// Begins a task, on threads of our own.
+pub(super) fn begin<T: Send + 'static>(
+    object: &str,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Result<Pending<T>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    runtime(object)?.spawn(async move {
+        // Nobody may be waiting any more.
+        let _ = sender.send(task.await);
+    });
+    Ok(Pending { object: object.into(), receiver })
+}
+
 /// Runs a task to its end, on threads of our own, while the calling thread waits: which may be any, a worker of the
 /// caller's own runtime included.
 pub(super) fn wait<T: Send + 'static>(object: &str, task: impl Future<Output = T> + Send + 'static) -> Result<T> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    runtime(object)?.spawn(async move {
-        // The receiver waits until this has been sent.
-        let _ = sender.send(task.await);
-    });
-    receiver.recv().map_err(|_| Error::storage(object, "the request was dropped"))
+    begin(object, task)?.wait()
 }

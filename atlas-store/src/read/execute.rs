@@ -1,0 +1,217 @@
+//! Executing a plan: its parts are fetched, decoded and put in the output, in parallel.
+
+use super::assemble::read_slots;
+use super::decode::check_bools;
+use super::fetch::{Fetched, PendingFetch};
+use super::hooks::{Meter, ReadHooks};
+use super::layout::{PART_BYTES, cell_width};
+use super::output::{Target, Texts, cells_of, check_memory, join, lock, rooms, targets, zeros};
+use super::plan::{FamilyPlan, ReadPlan, Slot};
+use crate::cells::{ArrayData, Cells};
+use crate::error::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::{slice, thread};
+
+/// Bytes that are fetched from remote storage ahead of what is being decoded.
+const AHEAD_BYTES: u64 = 32 << 20;
+
+/// Slots that are fetched together and decoded one after another.
+pub(crate) struct Task<'a> {
+    pub(crate) family: &'a FamilyPlan,
+    pub(crate) slots: Vec<(&'a Slot, Target<'a>)>,
+    weight: u64,
+}
+
+impl ReadPlan {
+    /// Reads what the plan says: an array for each of [`Self::outputs`].
+    ///
+    /// # Cost
+    /// [`Self::bytes`] from storage, [`Self::output_bytes`] of memory, and a few MiB for each core; 32 MiB more for what
+    /// is fetched ahead from remote storage.
+    ///
+    /// # Errors
+    /// `Corrupt` where a checksum does not match, `Storage` where a segment cannot be read, `LimitExceeded` where the
+    /// result does not fit in memory, `Cancelled` if the hooks say so.
+    pub fn execute(&self, hooks: ReadHooks<'_>) -> Result<Vec<ArrayData>> {
+        check_memory(self.output_bytes())?;
+        let mut cells: Vec<Cells> =
+            self.outputs().iter().map(|output| zeros(output.dtype, cells_of(&output.shape))).collect();
+        self.fill(&mut cells, self.is_stacked, hooks)?;
+        let arrays = self.outputs().iter().zip(cells);
+        Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.clone(), cells)).collect())
+    }
+
+    /// As [`Self::execute`], with the cells of all outputs one after another. For a plan of one array family.
+    ///
+    /// # Errors
+    /// As [`Self::execute`]; `InvalidArgument` where the plan reads several array families.
+    pub fn execute_joined(&self, hooks: ReadHooks<'_>) -> Result<Cells> {
+        let [family] = self.families.as_slice() else {
+            let message = format!("the cells of {} array families cannot be joined", self.families.len());
+            return Err(Error::invalid(message));
+        };
+        check_memory(self.output_bytes())?;
+        let count = family.items.iter().map(|item| cells_of(item.wanted.region.shape())).sum();
+        let mut cells = zeros(family.dtype, count);
+        self.fill(slice::from_mut(&mut cells), true, hooks)?;
+        Ok(cells)
+    }
+
+    /// Reads into `outputs`: one for each item or, joined, one for all of them.
+    fn fill(&self, outputs: &mut [Cells], is_joined: bool, hooks: ReadHooks<'_>) -> Result<()> {
+        let meter = Meter::new(hooks, self.output_bytes());
+        meter.check()?;
+        let texts = Texts::default();
+        {
+            let mut rooms = rooms(self, outputs, is_joined);
+            let mut targets = targets(self, &mut rooms, &texts).into_iter();
+            let mut tasks = VecDeque::new();
+            for family in &self.families {
+                cut(family, family.slots.iter().zip(targets.by_ref()).collect(), &mut tasks)?;
+            }
+            self.run(tasks, &meter)?;
+        }
+        join(texts, outputs);
+        for (output, cells) in self.outputs().iter().zip(outputs) {
+            check_bools(output.dtype, cells, "a chunk")?;
+        }
+        Ok(())
+    }
+
+    /// Does the tasks, on all cores; stops at the first error.
+    fn run(&self, tasks: VecDeque<Task<'_>>, meter: &Meter<'_>) -> Result<()> {
+        let segments = || self.families.iter().flat_map(|family| &family.segments);
+        let is_remote = segments().any(|segment| segment.is_remote());
+        // All segments of a store share its cache.
+        let keep = segments().next().is_some_and(|segment| segment.caches(self.decoded_bytes()));
+        let threads = rayon::current_num_threads().min(tasks.len());
+        let queue = Queue {
+            keep,
+            ahead: if is_remote { AHEAD_BYTES } else { 0 },
+            state: Mutex::new(State { waiting: tasks, begun: VecDeque::new(), under_way: 0, failure: None }),
+        };
+        let work = || while queue.do_next(meter) {};
+        if threads <= 1 {
+            work();
+        } else if is_remote {
+            // Threads of their own: waiting for a network must not keep others from computing.
+            thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+        } else {
+            rayon::scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| work())));
+        }
+        let failure = lock(&queue.state).failure.take();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Tasks on their way from waiting to done.
+struct Queue<'a> {
+    keep: bool,
+    /// How many bytes may be under way before their turn.
+    ahead: u64,
+    state: Mutex<State<'a>>,
+}
+
+struct State<'a> {
+    waiting: VecDeque<Task<'a>>,
+    begun: VecDeque<(Task<'a>, PendingFetch)>,
+    /// The weight of the tasks whose fetch was begun and that are not done.
+    under_way: u64,
+    failure: Option<Error>,
+}
+
+impl<'a> Queue<'a> {
+    fn begin(&self, task: &Task<'a>) -> Result<PendingFetch> {
+        let slots = task.slots.iter().map(|(slot, _)| *slot);
+        Fetched::begin(&task.family.segments, task.family.pages_of(slots)?, self.keep)
+    }
+
+    /// The next task, whose fetch was begun if that is of use; begins those after it.
+    fn next(&self) -> Option<(Task<'a>, Option<PendingFetch>)> {
+        let mut state = lock(&self.state);
+        if state.failure.is_some() {
+            return None;
+        }
+        while state.under_way < self.ahead
+            && let Some(task) = state.waiting.pop_front()
+        {
+            match self.begin(&task) {
+                Ok(fetch) => {
+                    state.under_way += task.weight;
+                    state.begun.push_back((task, fetch));
+                }
+                Err(error) => {
+                    state.failure = Some(error);
+                    return None;
+                }
+            }
+        }
+        match state.begun.pop_front() {
+            Some((task, fetch)) => Some((task, Some(fetch))),
+            None => state.waiting.pop_front().map(|task| {
+                state.under_way += task.weight;
+                (task, None)
+            }),
+        }
+    }
+
+    /// Does one task; tells whether there may be more.
+    fn do_next(&self, meter: &Meter<'_>) -> bool {
+        let Some((task, fetch)) = self.next() else { return false };
+        let weight = task.weight;
+        let done = meter.check().and_then(|()| {
+            let fetch = fetch.map_or_else(|| self.begin(&task), Ok)?;
+            let fetched = fetch.wait()?;
+            let (family, cells) = (task.family, task.cells());
+            read_slots(family, task.slots, &fetched)?;
+            meter.add(cells.saturating_mul(cell_width(family.dtype)));
+            Ok(())
+        });
+        let mut state = lock(&self.state);
+        state.under_way -= weight;
+        if let Err(error) = done {
+            state.failure.get_or_insert(error);
+        }
+        state.failure.is_none()
+    }
+}
+
+impl Task<'_> {
+    /// Cells of the output.
+    fn cells(&self) -> u64 {
+        self.slots.iter().map(|(slot, _)| self.family.layouts[slot.layout].cell_count() as u64).sum()
+    }
+}
+
+/// Cuts the slots of a family into tasks, in the order in which their cells lie in the segments.
+fn cut<'a>(
+    family: &'a FamilyPlan,
+    mut slots: Vec<(&'a Slot, Target<'a>)>,
+    tasks: &mut VecDeque<Task<'a>>,
+) -> Result<()> {
+    let place = |(slot, _): &(&Slot, Target<'_>)| {
+        family.pieces[slot.pieces.clone()].first().map(|piece| (piece.segment, piece.first_cell))
+    };
+    if !slots.is_sorted_by_key(place) {
+        slots.sort_by_key(place);
+    }
+    let mut last: Option<&Slot> = None;
+    for (slot, target) in slots {
+        let fits = |task: &Task<'_>| task.weight.saturating_add(slot.weight) <= PART_BYTES;
+        // Not in a task of another family; and a page that two slots share is read once.
+        let is_next = match last {
+            Some(last) => tasks.back().is_some_and(fits) || family.share_page(last, slot)?,
+            None => false,
+        };
+        match tasks.back_mut() {
+            Some(task) if is_next => {
+                task.weight = task.weight.saturating_add(slot.weight);
+                task.slots.push((slot, target));
+            }
+            _ => tasks.push_back(Task { family, weight: slot.weight, slots: vec![(slot, target)] }),
+        }
+        last = Some(slot);
+    }
+    Ok(())
+}

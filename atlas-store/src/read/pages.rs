@@ -1,0 +1,76 @@
+//! Sets of a segment's pages, and the byte ranges that they are read in.
+
+use crate::format::segment::SegmentIndex;
+use std::ops::Range;
+
+/// Bytes that are read although nobody asked, where that saves a request: about what a positional read costs.
+pub(crate) const COALESCE_GAP_BYTES: u64 = 4 << 10;
+
+/// Pages of one segment.
+#[derive(Debug, Default)]
+pub(crate) struct PageSet {
+    pages: Vec<usize>,
+}
+
+impl PageSet {
+    /// Adds the pages that hold `cells`.
+    pub(crate) fn add(&mut self, index: &SegmentIndex, cells: &Range<u64>) {
+        let mut pages = index.pages_of(cells);
+        // Neighbours share pages.
+        if self.pages.last() == Some(&pages.start) {
+            pages.start += 1;
+        }
+        self.pages.extend(pages);
+    }
+
+    /// The pages, ascending, each once.
+    pub(crate) fn sorted(mut self) -> Vec<usize> {
+        if !self.pages.is_sorted_by(|a, b| a < b) {
+            self.pages.sort_unstable();
+            self.pages.dedup();
+        }
+        self.pages
+    }
+}
+
+/// The bytes of these pages (ascending) and of their blocks' headers, ascending.
+pub(crate) fn ranges_of(index: &SegmentIndex, pages: &[usize]) -> Vec<Range<u64>> {
+    let mut ranges = Vec::with_capacity(pages.len());
+    let mut block_end = 0;
+    for &page in pages {
+        if page >= block_end {
+            let block = index.block_of(page);
+            block_end = index.block_first_page[block + 1] as usize;
+            let header = index.header_bytes(block);
+            if !header.is_empty() {
+                ranges.push(header);
+            }
+        }
+        ranges.push(index.page_bytes(page));
+    }
+    ranges
+}
+
+/// Joins ranges (ascending) whose gap is small.
+pub(crate) fn coalesce(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end + COALESCE_GAP_BYTES => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_ranges_become_one_request() {
+        let far = COALESCE_GAP_BYTES + 1;
+        let ranges = vec![0..10, 12..20, 20 + far..30 + far, 30 + far..40 + far];
+        assert_eq!(coalesce(ranges), [0..20, 20 + far..40 + far]);
+    }
+}
