@@ -44,13 +44,13 @@ pub(crate) struct Draft {
     is_clean: bool,
     /// Why a mutation failed halfway, if one did: the draft must not be committed then.
     failure: Option<String>,
-    lock: Lock,
+    _lock: Lock,
 }
 
 impl Draft {
     pub(crate) fn new(storage: Arc<dyn Storage>, base: Snapshot, lock: Lock) -> Self {
         let catalog = Catalog::clone(base.catalog());
-        Draft { storage, base, catalog, pending: BTreeMap::new(), is_clean: true, failure: None, lock }
+        Draft { storage, base, catalog, pending: BTreeMap::new(), is_clean: true, failure: None, _lock: lock }
     }
 
     /// The catalog with all mutations.
@@ -121,11 +121,9 @@ impl Draft {
     /// The unflushed writes to a family that exists.
     fn pending(&mut self, array: &str) -> Result<&mut PendingFamily> {
         if !self.pending.contains_key(array) {
-            let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
-            let dtype = family.dtype();
-            let object = Arc::make_mut(family).take_segment_name(self.storage.is_shared());
+            let dtype = self.catalog.family(array)?.dtype();
             let committed = self.base.segments(array).to_vec();
-            let pending = PendingFamily::new(dtype, self.catalog.codec, object, self.storage.clone(), committed);
+            let pending = PendingFamily::new(dtype, self.catalog.codec, self.storage.clone(), committed);
             self.pending.insert(array.to_string(), pending);
         }
         self.pending.get_mut(array).ok_or_else(|| Error::not_found("array", array))
@@ -150,10 +148,20 @@ impl Draft {
         self.is_clean = false;
         let pending = self.pending(array)?;
         pending.touched.insert(id, row);
-        pending.write(id, &schema, &region, data)?;
+        if !pending.is_open() {
+            self.begin_segment(array)?;
+        }
+        self.pending(array)?.write(id, &schema, &region, data)?;
         if self.pending.values().map(PendingFamily::open_bytes).sum::<usize>() > MAX_OPEN_BYTES {
             self.pending.values_mut().try_for_each(PendingFamily::seal_open)?;
         }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, array: &str) -> Result<()> {
+        let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
+        let object = Arc::make_mut(family).take_segment_name(self.storage.is_shared());
+        self.pending(array)?.begin_segment(object);
         Ok(())
     }
 
@@ -201,39 +209,56 @@ impl Draft {
         Ok(removed)
     }
 
-    /// Makes the segments durable and gives the catalog that names them; the store is not changed by that.
-    pub(crate) fn write_segments(mut self) -> Result<(Catalog, FlushReport, Lock)> {
+    /// Makes the segments durable and gives the catalog that names them; the store is not changed by that. Where the
+    /// storage fails it can be called again.
+    pub(crate) fn write_segments(&mut self) -> Result<(Catalog, FlushReport)> {
+        let written = self.try_write_segments();
+        if let Err(error) = &written
+            && error.kind() != ErrorKind::Storage
+        {
+            self.failure.get_or_insert_with(|| error.to_string());
+        }
+        written
+    }
+
+    fn try_write_segments(&mut self) -> Result<(Catalog, FlushReport)> {
         for array in self.pending.keys().cloned().collect::<Vec<_>>() {
             self.forget_unused(&array);
         }
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
-        for (array, pending) in &self.pending {
-            let Some(family) = self.catalog.families.get(array).cloned() else { continue };
-            let mut family = family;
-            let own = Arc::make_mut(&mut family);
+        let Catalog { families, schemas, .. } = &mut self.catalog;
+        for (array, pending) in &mut self.pending {
+            let Some(family) = families.get_mut(array) else { continue };
+            let own = Arc::make_mut(family);
             for (&id, &row) in &pending.touched {
                 // An array that was deleted and declared again has another id.
                 if let Some(entry) = own.entry_mut(row).filter(|entry| entry.id == id) {
-                    let schema = &self.catalog.schemas[entry.schema as usize];
-                    entry.statistics = Some(pending.statistics(id, schema)?);
+                    entry.statistics = Some(pending.statistics(id, &schemas[entry.schema as usize])?);
                 }
             }
-            self.catalog.families.insert(array.clone(), family);
+            pending.touched.clear();
         }
-        let pending = std::mem::take(&mut self.pending);
-        let finished: Vec<_> =
-            pending.into_par_iter().map(|(array, pending)| Ok((array, pending.finish()?))).collect::<Result<_>>()?;
+        let finished: Vec<_> = self
+            .pending
+            .par_iter_mut()
+            .map(|(array, pending)| Ok((array, pending.committed_count(), pending.finish()?)))
+            .collect::<Result<_>>()?;
         let mut report = FlushReport::default();
-        for (array, segment) in finished {
-            if let (Some(segment), Some(family)) = (segment, self.catalog.families.get_mut(&array)) {
-                report.segments += 1;
-                report.segment_bytes += segment.bytes;
-                Arc::make_mut(family).segments.push(segment);
-            }
+        for (array, committed, segments) in finished {
+            let Some(family) = families.get_mut(array).filter(|_| !segments.is_empty()) else { continue };
+            report.segments += segments.len();
+            report.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
+            // An earlier attempt may have named some of them.
+            let named = &mut Arc::make_mut(family).segments;
+            named.truncate(committed);
+            named.extend(segments);
         }
-        self.catalog.settle();
-        self.catalog.snapshot += 1;
-        report.snapshot = self.catalog.snapshot;
-        Ok((self.catalog, report, self.lock))
+        // The draft keeps its rows as they are, for the next attempt. It can do without the index of schemas.
+        let interned = self.catalog.interned.take();
+        let mut catalog = Catalog { interned, ..self.catalog.clone() };
+        catalog.settle();
+        catalog.snapshot += 1;
+        report.snapshot = catalog.snapshot;
+        Ok((catalog, report))
     }
 }

@@ -302,25 +302,34 @@ impl Store {
 
     /// Makes all mutations since the last flush durable and visible, together.
     ///
+    /// Where it fails the store is as it was, the mutations stay, and so does the writer's lock: flush again once there
+    /// is space or the network is back, or [`Self::abandon`]. Segments that are durable by then are not written again.
+    ///
     /// # Cost
     /// One segment for each array family that was written to, one catalog.
     ///
     /// # Errors
-    /// `Storage` where the storage fails: nothing is visible then, and the mutations are lost with the draft. So they
-    /// are where an earlier mutation failed halfway.
+    /// `Storage` where the storage fails. After a failed fsync what was written cannot be trusted: every later flush then
+    /// fails with `Storage` and says to abandon. Where it cannot be learned whether the commit went through, the next
+    /// flush tells: it succeeds if it did.
+    ///
+    /// `Conflict` where an earlier mutation failed halfway: the mutations can only be abandoned then, as after any other
+    /// error.
     pub fn flush(&self) -> Result<FlushReport> {
         let mut state = self.state();
-        let Some(draft) = state.draft.take() else {
-            return Ok(FlushReport { snapshot: state.snapshot.number(), ..FlushReport::default() });
+        let State { snapshot, file, draft: held } = &mut *state;
+        let Some(draft) = held else {
+            return Ok(FlushReport { snapshot: snapshot.number(), ..FlushReport::default() });
         };
         draft.check_whole()?;
-        let (catalog, mut report, _lock) = draft.write_segments()?;
+        let (catalog, mut report) = draft.write_segments()?;
         let catalog = Arc::new(catalog);
         let storage = &self.inner.storage;
-        state.file = commit_catalog(&**storage, &catalog, &state.file)?;
-        report.catalog_bytes = state.file.bytes;
+        *file = commit_catalog(&**storage, &catalog, file)?;
+        report.catalog_bytes = file.bytes;
         let segments = self.inner.pool.segments_of(storage, &catalog);
-        state.snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        *snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        *held = None;
         Ok(report)
     }
 

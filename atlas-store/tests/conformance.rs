@@ -172,6 +172,39 @@ fn an_upload_in_parts_that_fails_leaves_nothing() {
         assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Storage);
         assert!(faulty.heal());
         assert!(storage.list().unwrap().is_empty());
+        writer.finish().unwrap();
+        assert!(storage.get("large").unwrap().unwrap().0 == vec![7; 20 << 20]);
+    }
+}
+
+/// Each request of a flush fails in turn, or its reply is lost; the next flush commits what the first could not.
+#[test]
+fn a_flush_whose_request_fails_is_repeated() {
+    for fault in [Fault::Fails, Fault::LosesReply] {
+        for calls in 0.. {
+            let faulty = Faulty::new(fault);
+            let storage = remote(faulty.clone());
+            let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+            add(&store, "a", 1).unwrap();
+            store.flush().unwrap();
+            add(&store, "b", 2).unwrap();
+            faulty.fail_after(calls);
+            let first = store.flush();
+            let has_failed = faulty.heal();
+            if let Err(error) = first {
+                assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+                check(&Store::open_on(storage.clone()).unwrap(), &[("a", 1)]);
+                store.flush().unwrap();
+            }
+            check(&store, &[("a", 1), ("b", 2)]);
+            let reopened = Store::open_on(storage).unwrap();
+            check(&reopened, &[("a", 1), ("b", 2)]);
+            assert_eq!(reopened.verify().unwrap().orphans, []);
+            if !has_failed {
+                assert!(calls >= 3, "only {calls} calls");
+                break;
+            }
+        }
     }
 }
 

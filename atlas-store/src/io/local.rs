@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -52,14 +52,6 @@ fn sync_directory(directory: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn rename_durably(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::rename(from, to)?;
-    match to.parent() {
-        Some(directory) => sync_directory(directory),
-        None => Ok(()),
-    }
-}
-
 impl Storage for LocalStorage {
     fn location(&self) -> String {
         self.root.display().to_string()
@@ -91,12 +83,16 @@ impl Storage for LocalStorage {
         let directory = path.parent().unwrap_or(&self.root);
         if !directory.exists() {
             fs::create_dir_all(directory).map_err(failed)?;
-            sync_directory(&self.root).map_err(failed)?;
+            if let Err(error) = sync_directory(&self.root) {
+                // Whoever tries again must not take the directory for a durable one.
+                let _ = fs::remove_dir(directory);
+                return Err(failed(error));
+            }
         }
         let temporary = PathBuf::from(format!("{}.tmp", path.display()));
         let file =
             File::options().read(true).write(true).create(true).truncate(true).open(&temporary).map_err(failed)?;
-        Ok(Box::new(LocalWriter { object: object.into(), file, temporary: Some(temporary), path }))
+        Ok(Box::new(LocalWriter { object: object.into(), file, len: 0, temporary: Some(temporary), path, lost: None }))
     }
 
     fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
@@ -193,14 +189,27 @@ impl ObjectReader for LocalReader {
 struct LocalWriter {
     object: String,
     file: File,
+    /// Bytes that were appended. A write that fails halfway leaves more in the file; the next one goes over them.
+    len: u64,
     /// Taken once the file has its final name.
     temporary: Option<PathBuf>,
     path: PathBuf,
+    /// Why an fsync failed. The kernel then drops what it could not write, and a second fsync may succeed without it.
+    lost: Option<String>,
+}
+
+impl LocalWriter {
+    fn lose(&mut self, error: std::io::Error) -> Error {
+        self.lost = Some(error.to_string());
+        Error::storage(&self.object, format!("fsync: {error}"))
+    }
 }
 
 impl ObjectWriter for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(|error| Error::storage(&self.object, error))
+        self.file.write_all_at(bytes, self.len).map_err(|error| Error::storage(&self.object, error))?;
+        self.len += bytes.len() as u64;
+        Ok(())
     }
 
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
@@ -211,14 +220,24 @@ impl ObjectWriter for LocalWriter {
         Ok(bytes.into())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let failed = |error| Error::storage(&self.object, error);
-        self.file.sync_all().map_err(failed)?;
-        if let Some(temporary) = &self.temporary {
-            rename_durably(temporary, &self.path).map_err(failed)?;
+    fn finish(&mut self) -> Result<()> {
+        if let Some(error) = &self.lost {
+            let message = format!("an earlier fsync failed ({error}), what was written may be lost");
+            return Err(Error::storage(&self.object, format!("{message}: abandon the changes and make them again")));
         }
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        let failed = |error| Error::storage(&self.object, error);
+        // A write that failed halfway may have left more.
+        self.file.set_len(self.len).map_err(failed)?;
+        if let Err(error) = self.file.sync_all() {
+            return Err(self.lose(error));
+        }
+        fs::rename(temporary, &self.path).map_err(failed)?;
         self.temporary = None;
-        Ok(())
+        match self.path.parent().map_or(Ok(()), sync_directory) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.lose(error)),
+        }
     }
 }
 

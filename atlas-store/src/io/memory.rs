@@ -51,7 +51,8 @@ impl Storage for MemoryStorage {
     }
 
     fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>> {
-        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Vec::new() }))
+        let (appended, finished) = (Vec::new(), None);
+        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), appended, finished }))
     }
 
     fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
@@ -136,22 +137,28 @@ impl ObjectReader for MemoryReader {
 struct MemoryWriter {
     storage: MemoryStorage,
     object: String,
-    bytes: Vec<u8>,
+    appended: Vec<u8>,
+    /// What was appended, once that is the object.
+    finished: Option<Bytes>,
 }
 
 impl ObjectWriter for MemoryWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.bytes.extend_from_slice(bytes);
+        self.appended.extend_from_slice(bytes);
         Ok(())
     }
 
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
-        let part = part(&self.object, &self.bytes, &range)?;
-        Ok(Bytes::copy_from_slice(&self.bytes[part]))
+        let bytes = self.finished.as_deref().unwrap_or(&self.appended);
+        Ok(Bytes::copy_from_slice(&bytes[part(&self.object, bytes, &range)?]))
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.storage.objects().insert(self.object, (self.bytes.into(), SystemTime::now()));
+    fn finish(&mut self) -> Result<()> {
+        if self.finished.is_none() {
+            let bytes = Bytes::from(std::mem::take(&mut self.appended));
+            self.finished = Some(bytes.clone());
+            self.storage.objects().insert(self.object.clone(), (bytes, SystemTime::now()));
+        }
         Ok(())
     }
 }

@@ -145,21 +145,23 @@ pub trait ObjectReader: Send + Sync + fmt::Debug {
 
 /// An object being written.
 pub trait ObjectWriter: Send + Sync {
-    /// Appends.
+    /// Appends all of `bytes` or, where that fails, none of them: they can be appended again.
     ///
     /// # Errors
-    /// `Storage` where that fails; the object must then be dropped.
+    /// `Storage` where that fails.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Bytes that were appended earlier.
+    /// Bytes that were appended earlier; also once the object is finished, whatever became of its name.
     ///
     /// # Errors
     /// `Storage` where they cannot be read back.
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes>;
 
-    /// Makes the object exist, durably. Dropping the writer instead leaves nothing behind.
+    /// Makes the object exist, durably; nothing is appended to it any more. Where that fails it can be called again.
+    /// Dropping the writer instead leaves nothing behind.
     ///
     /// # Errors
-    /// `Storage` where that fails.
-    fn finish(self: Box<Self>) -> Result<()>;
+    /// `Storage` where that fails. Where what was appended may be lost (a failed fsync), every later call fails too, and
+    /// says so: the object must be written anew.
+    fn finish(&mut self) -> Result<()>;
 }

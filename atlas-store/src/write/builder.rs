@@ -47,7 +47,9 @@ impl SealedChunk {
     }
 }
 
-/// A segment that grows by groups of chunks.
+/// A segment that grows by groups of chunks, until its end is written.
+///
+/// What fails can be called again: nothing is appended twice, and a segment that is durable is not written again.
 pub(crate) struct SegmentBuilder {
     dtype: DType,
     object: String,
@@ -58,6 +60,21 @@ pub(crate) struct SegmentBuilder {
     index: SegmentIndex,
     zones: Vec<Statistics>,
     entries: HashMap<(u64, u32), usize>,
+    end: End,
+}
+
+/// How far the end of a segment is.
+enum End {
+    Open,
+    /// It is appended; the blocks end at this byte.
+    Written {
+        reference: SegmentRef,
+        blocks_end: u64,
+    },
+    Durable {
+        reference: SegmentRef,
+        blocks_end: u64,
+    },
 }
 
 impl SegmentBuilder {
@@ -71,15 +88,21 @@ impl SegmentBuilder {
             index: SegmentIndex::new(),
             zones: Vec::new(),
             entries: HashMap::new(),
+            end: End::Open,
         }
+    }
+
+    /// Whether chunks can be appended.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.end, End::Open)
     }
 
     fn position(&self) -> u64 {
         self.spilled + self.buffer.len() as u64
     }
 
-    /// Encodes these chunks, in parallel, and appends them.
-    pub(crate) fn append(&mut self, chunks: &[SealedChunk], codec: Codec, storage: &dyn Storage) -> Result<()> {
+    /// Encodes these chunks, in parallel, and appends them; to what is held in memory, until it is spilled.
+    pub(crate) fn append(&mut self, chunks: &[SealedChunk], codec: Codec) -> Result<()> {
         let groups = pack(chunks);
         let dtype = self.dtype;
         let encoded: Vec<(Vec<Statistics>, Vec<EncodedBlock>)> = groups
@@ -91,6 +114,7 @@ impl SegmentBuilder {
                 Ok((zones, encode_group(dtype, chunks, codec)?))
             })
             .collect::<Result<_>>()?;
+        self.check_sizes(&encoded)?;
         for (zones, blocks) in encoded {
             self.zones.extend(zones);
             for block in &blocks {
@@ -104,8 +128,18 @@ impl SegmentBuilder {
             let first = self.index.chunk_first_cell.last().copied().unwrap_or(0);
             self.index.chunk_first_cell.push(first + chunk.cells.len() as u64);
         }
-        if self.buffer.len() >= SPILL_BYTES {
-            self.spill(storage)?;
+        Ok(())
+    }
+
+    /// Refuses what the index cannot list, before anything is appended.
+    fn check_sizes(&self, encoded: &[(Vec<Statistics>, Vec<EncodedBlock>)]) -> Result<()> {
+        let fits = |bytes: usize| u32::try_from(bytes).is_ok();
+        let mut pages = self.index.page_stored.len();
+        for block in encoded.iter().flat_map(|(_, blocks)| blocks) {
+            pages += block.pages.len();
+            if !fits(block.header.len()) || !fits(pages) || !block.pages.iter().all(|page| fits(page.bytes.len())) {
+                return Err(too_long(&self.object));
+            }
         }
         Ok(())
     }
@@ -114,31 +148,37 @@ impl SegmentBuilder {
         if block.pages.is_empty() {
             return Ok(());
         }
-        let too_long = || Error::LimitExceeded { message: format!("a block of {} passes 4 GiB", self.object) };
+        let object = self.object.clone();
+        let too_long = |_| too_long(&object);
         let mut header = block.header.clone();
         if block.encoding == crate::codec::Encoding::None {
             // The header of a raw block is the padding that aligns its cells.
             let padding = self.position().next_multiple_of(ALIGNMENT) - self.position();
-            header.resize(usize::try_from(padding).map_err(|_| too_long())?, 0);
+            header.resize(usize::try_from(padding).map_err(too_long)?, 0);
         }
         let offset = self.position();
         self.index.block_encoding.push(block.encoding);
         self.index.block_offset.push(offset);
-        self.index.block_header_bytes.push(u32::try_from(header.len()).map_err(|_| too_long())?);
+        self.index.block_header_bytes.push(u32::try_from(header.len()).map_err(too_long)?);
         self.index.block_header_crc.push(crc32c::crc32c(&header));
         self.buffer.extend_from_slice(&header);
         for page in &block.pages {
             self.index.page_offset.push(self.spilled + self.buffer.len() as u64);
-            self.index.page_stored.push(u32::try_from(page.bytes.len()).map_err(|_| too_long())?);
+            self.index.page_stored.push(u32::try_from(page.bytes.len()).map_err(too_long)?);
             self.index.page_raw.push(page.raw_bytes);
             self.index.page_crc.push(crc32c::crc32c(&page.bytes));
             let first = self.index.page_first_cell.last().copied().unwrap_or(0);
             self.index.page_first_cell.push(first + u64::from(page.cells));
             self.buffer.extend_from_slice(&page.bytes);
         }
-        let pages = u32::try_from(self.index.page_stored.len()).map_err(|_| too_long())?;
+        let pages = u32::try_from(self.index.page_stored.len()).map_err(too_long)?;
         self.index.block_first_page.push(pages);
         Ok(())
+    }
+
+    /// Spills what is held, if that is much.
+    pub(crate) fn spill_if_large(&mut self, storage: &dyn Storage) -> Result<()> {
+        if self.buffer.len() >= SPILL_BYTES { self.spill(storage) } else { Ok(()) }
     }
 
     fn spill(&mut self, storage: &dyn Storage) -> Result<()> {
@@ -191,31 +231,56 @@ impl SegmentBuilder {
     }
 
     /// Writes index and footer and makes the segment durable.
-    pub(crate) fn finish(mut self, storage: &dyn Storage) -> Result<SegmentRef> {
-        let failed = |error: std::io::Error| Error::storage("segment index", error);
-        let (index, stored) = encode_section(&self.index.encode(), self.position()).map_err(failed)?;
-        self.buffer.extend_from_slice(&stored);
-        let raw = zones::encode(self.dtype, &self.zones);
-        let (zones, stored) = encode_section(&raw, self.position()).map_err(failed)?;
-        self.buffer.extend_from_slice(&stored);
-        let footer = Footer { dtype: self.dtype, index, zones }.encode();
-        self.buffer.extend_from_slice(&footer);
-        self.spill(storage)?;
-        if let Some(writer) = self.writer.take() {
-            writer.finish()?;
+    pub(crate) fn finish(&mut self, storage: &dyn Storage) -> Result<SegmentRef> {
+        if self.is_open() {
+            self.write_end(storage)?;
         }
-        Ok(SegmentRef {
-            object: self.object,
+        if let End::Written { reference, blocks_end } = &self.end {
+            if let Some(writer) = &mut self.writer {
+                writer.finish()?;
+            }
+            self.end = End::Durable { reference: reference.clone(), blocks_end: *blocks_end };
+        }
+        match &self.end {
+            End::Durable { reference, .. } => Ok(reference.clone()),
+            _ => Err(Error::storage(&self.object, "the segment has no end")),
+        }
+    }
+
+    fn write_end(&mut self, storage: &dyn Storage) -> Result<()> {
+        let failed = |error: std::io::Error| Error::storage("segment index", error);
+        let blocks_end = self.position();
+        let (index, mut end) = encode_section(&self.index.encode(), blocks_end).map_err(failed)?;
+        let raw = zones::encode(self.dtype, &self.zones);
+        let (zones, stored) = encode_section(&raw, blocks_end + end.len() as u64).map_err(failed)?;
+        end.extend_from_slice(&stored);
+        let footer = Footer { dtype: self.dtype, index, zones }.encode();
+        end.extend_from_slice(&footer);
+        // With the last blocks, in one write; without them again, where that fails.
+        let held = self.buffer.len();
+        self.buffer.extend_from_slice(&end);
+        if let Err(error) = self.spill(storage) {
+            self.buffer.truncate(held);
+            return Err(error);
+        }
+        let reference = SegmentRef {
+            object: self.object.clone(),
             bytes: self.spilled,
             crc32c: crc32c::crc32c(&footer[..FOOTER_CHECKED_BYTES]),
             first_id: self.index.chunk_array.iter().copied().min().unwrap_or(0),
             last_id: self.index.chunk_array.iter().copied().max().unwrap_or(0),
-        })
+        };
+        self.end = End::Written { reference, blocks_end };
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.index.chunk_array.is_empty()
     }
+}
+
+fn too_long(object: &str) -> Error {
+    Error::LimitExceeded { message: format!("a block of {object} passes 4 GiB") }
 }
 
 /// Groups of chunks that share blocks: neighbours up to `BLOCK_BYTES`, larger ones alone.

@@ -1,6 +1,7 @@
 //! What was written to one array family since the last flush.
 
 use super::builder::{SealedChunk, SegmentBuilder};
+use crate::catalog::SegmentRef;
 use crate::cells::{ArrayData, Cells};
 use crate::codec::Codec;
 use crate::dtype::DType;
@@ -30,7 +31,8 @@ pub(crate) struct PendingFamily {
     queue: Vec<SealedChunk>,
     queued: HashMap<(u64, u32), usize>,
     queue_bytes: usize,
-    builder: SegmentBuilder,
+    /// What the flush will commit, oldest first. Only the last may be open: an earlier one met a flush that failed.
+    segments: Vec<SegmentBuilder>,
     /// The rows of the arrays that need statistics at the flush, by id.
     pub(crate) touched: BTreeMap<u64, u32>,
 }
@@ -42,13 +44,7 @@ struct OpenChunk {
 }
 
 impl PendingFamily {
-    pub(crate) fn new(
-        dtype: DType,
-        codec: Codec,
-        object: String,
-        storage: Arc<dyn Storage>,
-        committed: Vec<Arc<Segment>>,
-    ) -> Self {
+    pub(crate) fn new(dtype: DType, codec: Codec, storage: Arc<dyn Storage>, committed: Vec<Arc<Segment>>) -> Self {
         PendingFamily {
             dtype,
             codec,
@@ -59,9 +55,24 @@ impl PendingFamily {
             queue: Vec::new(),
             queued: HashMap::new(),
             queue_bytes: 0,
-            builder: SegmentBuilder::new(dtype, object),
+            segments: Vec::new(),
             touched: BTreeMap::new(),
         }
+    }
+
+    /// Whether there is a segment for what is written next.
+    pub(crate) fn is_open(&self) -> bool {
+        self.segments.last().is_some_and(SegmentBuilder::is_open)
+    }
+
+    /// Begins a segment of this name.
+    pub(crate) fn begin_segment(&mut self, object: String) {
+        self.segments.push(SegmentBuilder::new(self.dtype, object));
+    }
+
+    /// How many segments are committed.
+    pub(crate) fn committed_count(&self) -> usize {
+        self.committed.len()
     }
 
     /// Bytes of chunks that were written in part.
@@ -131,17 +142,21 @@ impl PendingFamily {
     }
 
     fn encode(&mut self) -> Result<()> {
-        self.builder.append(&self.queue, self.codec, &*self.storage)?;
-        self.queue.clear();
-        self.queued.clear();
-        self.queue_bytes = 0;
-        Ok(())
+        let Some(segment) = self.segments.last_mut() else { return Ok(()) };
+        if !self.queue.is_empty() {
+            segment.append(&self.queue, self.codec)?;
+            // They must not be appended again where the next step fails.
+            self.queue.clear();
+            self.queued.clear();
+            self.queue_bytes = 0;
+        }
+        if segment.is_open() { segment.spill_if_large(&*self.storage) } else { Ok(()) }
     }
 
     /// Seals the chunks that were written in part, to free their memory.
     pub(crate) fn seal_open(&mut self) -> Result<()> {
-        self.open_bytes = 0;
-        for ((id, chunk), open) in std::mem::take(&mut self.open) {
+        while let Some(((id, chunk), open)) = self.open.pop_first() {
+            self.open_bytes -= open.cells.byte_len();
             self.seal(id, chunk, open.region, &open.schema, open.cells)?;
         }
         Ok(())
@@ -155,8 +170,10 @@ impl PendingFamily {
         if let Some(&at) = self.queued.get(&(id, chunk)) {
             return Ok(Some(self.queue[at].cells.clone()));
         }
-        if let Some(cells) = self.builder.read_chunk(id, chunk)? {
-            return Ok(Some(cells));
+        for segment in self.segments.iter_mut().rev() {
+            if let Some(cells) = segment.read_chunk(id, chunk)? {
+                return Ok(Some(cells));
+            }
         }
         for segment in self.committed.iter().rev() {
             if !segment.reference.may_hold(id) {
@@ -178,24 +195,27 @@ impl PendingFamily {
         self.open_bytes = self.open.values().map(|open| open.cells.byte_len()).sum();
     }
 
-    /// Encodes all that is left. After it, the statistics can be asked for and the segment finished.
+    /// Encodes all that is left. After it, the statistics can be asked for and the segments finished.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.seal_open()?;
         self.encode()?;
-        self.builder.sort();
+        self.segments.iter_mut().filter(|segment| segment.is_open()).for_each(SegmentBuilder::sort);
         Ok(())
     }
 
     /// The statistics of an array as it is now.
     pub(crate) fn statistics(&self, id: u64, schema: &ArraySchema) -> Result<Statistics> {
         let mut zones = committed_zones(&self.committed, id, schema)?;
-        zones.extend(self.builder.zones_of(id));
+        for segment in &self.segments {
+            zones.extend(segment.zones_of(id));
+        }
         Ok(merged(&zones, schema))
     }
 
-    /// Makes the segment durable; `None` where nothing was written.
-    pub(crate) fn finish(self) -> Result<Option<crate::catalog::SegmentRef>> {
-        if self.builder.is_empty() { Ok(None) } else { self.builder.finish(&*self.storage).map(Some) }
+    /// Makes the segments durable that are not yet; gives all that hold chunks, oldest first.
+    pub(crate) fn finish(&mut self) -> Result<Vec<SegmentRef>> {
+        let written = self.segments.iter_mut().filter(|segment| !segment.is_empty());
+        written.map(|segment| segment.finish(&*self.storage)).collect()
     }
 }
 

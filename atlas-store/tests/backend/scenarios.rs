@@ -123,6 +123,7 @@ pub fn one_of_two_writers_wins_and_nothing_is_lost(fresh: Fresh<'_>) {
     };
     assert_eq!(told.kind(), ErrorKind::Conflict, "{told}");
     check(&Store::open_on(storage.clone()).unwrap(), &[("a", 1)]);
+    second.abandon();
     add(&second, "b", 2).unwrap();
     second.flush().unwrap();
     check(&second, &[("a", 1), ("b", 2)]);
@@ -198,6 +199,7 @@ pub fn orphans_are_kept_as_long_as_promised(fresh: Fresh<'_>) {
     add(&first, "a", 1).unwrap();
     first.flush().unwrap();
     second.flush().unwrap_err();
+    second.abandon();
     let orphans = || Store::open_on(storage.clone()).unwrap().verify().unwrap().orphans.len();
     assert_eq!(orphans(), 2);
     assert_eq!(first.compact(CompactOptions::default()).unwrap().deleted_objects, 0);
