@@ -7,13 +7,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::grid::Grid;
 use crate::io::Storage;
 use crate::read::{fill_cells, scatter};
+use crate::rebase::{ChangedAttributes, Merge, Merged};
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
 use crate::write::PendingFamily;
 use rayon::prelude::*;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Chunks that were written in part take at most this much memory; beyond it they are encoded as they are.
@@ -41,6 +42,8 @@ pub(crate) struct Draft {
     base: Snapshot,
     catalog: Catalog,
     pending: BTreeMap<String, PendingFamily>,
+    /// What was set or removed of the datasets of `base`.
+    attributes: ChangedAttributes,
     is_clean: bool,
     /// Why a mutation failed halfway, if one did: the draft must not be committed then.
     failure: Option<String>,
@@ -50,7 +53,8 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new(storage: Arc<dyn Storage>, base: Snapshot, lock: Lock) -> Self {
         let catalog = Catalog::clone(base.catalog());
-        Draft { storage, base, catalog, pending: BTreeMap::new(), is_clean: true, failure: None, _lock: lock }
+        let (pending, attributes) = (BTreeMap::new(), ChangedAttributes::new());
+        Draft { storage, base, catalog, pending, attributes, is_clean: true, failure: None, _lock: lock }
     }
 
     /// The catalog with all mutations.
@@ -110,10 +114,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Forgets a family that no dataset has (any more) and nothing is stored of: it must not bind anybody to its dtype.
     fn forget_unused(&mut self, array: &str) {
-        if self.catalog.families.get(array).is_some_and(|family| family.is_empty() && family.segments.is_empty()) {
-            self.catalog.families.remove(array);
+        if self.catalog.forget_unused(array) {
             self.pending.remove(array);
         }
     }
@@ -198,14 +200,23 @@ impl Draft {
     pub(crate) fn set_attribute(&mut self, dataset: &str, key: &str, value: Attribute) -> Result<()> {
         let row = self.catalog.dataset_row(dataset)?;
         self.catalog.set_attribute(row, key, value)?;
-        self.is_clean = false;
+        self.attribute_changed(row, key);
         Ok(())
+    }
+
+    fn attribute_changed(&mut self, row: u32, key: &str) {
+        self.is_clean = false;
+        if (row as usize) < self.base.dataset_count() {
+            self.attributes.entry(key.to_string()).or_default().insert(row);
+        }
     }
 
     pub(crate) fn remove_attribute(&mut self, dataset: &str, key: &str) -> Result<bool> {
         let row = self.catalog.dataset_row(dataset)?;
         let removed = self.catalog.remove_attribute(row, key);
-        self.is_clean &= !removed;
+        if removed {
+            self.attribute_changed(row, key);
+        }
         Ok(removed)
     }
 
@@ -260,5 +271,48 @@ impl Draft {
         catalog.snapshot += 1;
         report.snapshot = catalog.snapshot;
         Ok((catalog, report))
+    }
+
+    /// Moves the draft onto a newer snapshot; where that fails it is as it was.
+    pub(crate) fn rebase(&mut self, newest: Snapshot) -> Result<()> {
+        let named: HashSet<&str> = newest.catalog().objects().collect();
+        let own = self.pending.values().flat_map(PendingFamily::objects).find(|object| named.contains(object));
+        if let Some(object) = own {
+            // Only where the reply to the commit was lost, and could not be learned before somebody else's commit.
+            let message = format!("an earlier flush of these changes went through, the catalog names {object}");
+            return Err(Error::Conflict { message: format!("{message}: abandon the changes") });
+        }
+        let first = self.base.catalog().next_array_id;
+        let written =
+            self.pending.iter().map(|(array, pending)| (array.clone(), pending.written_before(first))).collect();
+        let merge = Merge {
+            base: &self.base,
+            ours: &self.catalog,
+            newest: &newest,
+            written: &written,
+            attributes: &self.attributes,
+        };
+        let Merged { mut catalog, rows, ids } = merge.merge()?;
+        let mut copies = BTreeMap::new();
+        for (array, pending) in &mut self.pending {
+            // Of arrays that the draft deleted again nothing is left to commit.
+            let family = catalog.families.get_mut(array).filter(|family| family.dtype() == pending.dtype());
+            if let Some(family) = family {
+                let is_shared = self.storage.is_shared();
+                let name = || Arc::make_mut(family).take_segment_name(is_shared);
+                copies.insert(array.clone(), pending.copy_renumbered(ids, name)?);
+            }
+        }
+        self.pending.retain(|array, _| copies.contains_key(array));
+        for (array, pending) in &mut self.pending {
+            pending.adopt(copies.remove(array).unwrap_or_default());
+            pending.rebase(newest.segments(array).to_vec(), ids, &rows);
+        }
+        for changed in self.attributes.values_mut() {
+            *changed = changed.iter().filter_map(|row| rows.get(row).copied()).collect();
+        }
+        self.catalog = catalog;
+        self.base = newest;
+        Ok(())
     }
 }

@@ -49,6 +49,7 @@ mod format;
 mod grid;
 mod io;
 mod read;
+mod rebase;
 mod region;
 mod scalar;
 mod schema;

@@ -184,16 +184,21 @@ impl Store {
     }
 
     fn refresh_state(&self, state: &mut State) -> Result<bool> {
+        let Some((snapshot, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
+        (state.snapshot, state.file) = (snapshot, file);
+        Ok(true)
+    }
+
+    /// The newest committed snapshot; `None` where it is the known one.
+    fn newest_unless(&self, known: &CatalogFile) -> Result<Option<(Snapshot, CatalogFile)>> {
         let storage = &self.inner.storage;
-        let committed = match load_catalog_unless(&**storage, Some(&state.file))? {
+        let CommittedCatalog { catalog, file } = match load_catalog_unless(&**storage, Some(known))? {
             Found::Catalog(committed) => committed,
-            Found::Known => return Ok(false),
+            Found::Known => return Ok(None),
             Found::Nothing => return Err(Error::not_found("store", storage.location())),
         };
-        let segments = self.inner.pool.segments_of(storage, &committed.catalog);
-        state.snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
-        state.file = committed.file;
-        Ok(true)
+        let segments = self.inner.pool.segments_of(storage, &catalog);
+        Ok(Some((Snapshot::new(catalog, segments, file.bytes), file)))
     }
 
     /// Runs `mutate` on the draft, which is begun if need be.
@@ -303,7 +308,8 @@ impl Store {
     /// Makes all mutations since the last flush durable and visible, together.
     ///
     /// Where it fails the store is as it was, the mutations stay, and so does the writer's lock: flush again once there
-    /// is space or the network is back, or [`Self::abandon`]. Segments that are durable by then are not written again.
+    /// is space or the network is back, [`Self::rebase`] and flush again after a `Conflict`, or [`Self::abandon`].
+    /// Segments that are durable by then are not written again.
     ///
     /// # Cost
     /// One segment for each array family that was written to, one catalog.
@@ -313,8 +319,8 @@ impl Store {
     /// fails with `Storage` and says to abandon. Where it cannot be learned whether the commit went through, the next
     /// flush tells: it succeeds if it did.
     ///
-    /// `Conflict` where an earlier mutation failed halfway: the mutations can only be abandoned then, as after any other
-    /// error.
+    /// `Conflict` where another writer has committed since the first of these mutations, or where one of them failed
+    /// halfway: they can only be abandoned then, as after any other error.
     pub fn flush(&self) -> Result<FlushReport> {
         let mut state = self.state();
         let State { snapshot, file, draft: held } = &mut *state;
@@ -331,6 +337,60 @@ impl Store {
         *snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
         *held = None;
         Ok(report)
+    }
+
+    /// Moves the mutations since the last flush onto the newest committed snapshot, after a `Conflict`; tells whether it
+    /// is another one. Without mutations it is [`Self::refresh`].
+    ///
+    /// Where writers share a storage without a lock, of two that commit at once one is told `Conflict`. Both can go on if
+    /// they add different datasets or arrays, write to different arrays, or set attributes, of which the later commit
+    /// wins. A delete takes with it what others added to or wrote in what is deleted.
+    ///
+    /// ```
+    /// # use atlas_store::object_store::memory::InMemory;
+    /// # use atlas_store::{CreateOptions, Error, ObjectStorage, Result, Store};
+    /// fn commit(store: &Store) -> Result<()> {
+    ///     loop {
+    ///         match store.flush() {
+    ///             Err(Error::Conflict { .. }) => store.rebase()?,
+    ///             flushed => return flushed.map(drop),
+    ///         };
+    ///     }
+    /// }
+    /// # fn main() -> Result<()> {
+    /// # let storage = std::sync::Arc::new(ObjectStorage::new(std::sync::Arc::new(InMemory::new()), "")?);
+    /// # let one = Store::create_on(storage.clone(), CreateOptions::default())?;
+    /// # let other = Store::open_on(storage.clone())?;
+    ///
+    /// one.create_dataset("a")?;
+    /// other.create_dataset("b")?;
+    /// commit(&one)?;
+    /// commit(&other)?;
+    /// assert_eq!(other.snapshot().dataset_names().collect::<Vec<_>>(), ["a", "b"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// One read of the catalog; the indexes of segments that others committed, of families in which committed arrays were
+    /// written to. Where others declared arrays too, segments that are durable already are copied, to list their chunks
+    /// under other ids, and uploaded again by the next flush; nothing is encoded again.
+    ///
+    /// # Errors
+    /// Where another writer is in the way the mutations stay as they were, to be abandoned: `AlreadyExists` where it
+    /// created the same dataset or declared the same array, `NotFound` where it deleted what was changed here,
+    /// `DtypeMismatch` where it declared an array of that name with another dtype, and `Conflict` where it wrote to,
+    /// compacted or declared anew an array that was written to here, or deleted and created anew a dataset that was
+    /// changed here. Each names the dataset and the array. `Storage` where the storage fails: call it again.
+    pub fn rebase(&self) -> Result<bool> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(draft) = &mut state.draft else { return self.refresh_state(state) };
+        draft.check_whole()?;
+        let Some((newest, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
+        draft.rebase(newest.clone())?;
+        (state.snapshot, state.file) = (newest, file);
+        Ok(true)
     }
 
     /// Rewrites the array families that hold deleted or overwritten chunks, and deletes what no reader needs: segments

@@ -9,6 +9,7 @@ use crate::format::segment::{ALIGNMENT, FOOTER_CHECKED_BYTES, Footer, SegmentInd
 use crate::format::zones;
 use crate::io::{ObjectWriter, Storage};
 use crate::read::{Fetched, View, add_ranges, decode_chunk};
+use crate::rebase::Renumbering;
 use crate::scalar::Scalar;
 use crate::stats::Statistics;
 use crate::with_physical;
@@ -61,6 +62,13 @@ pub(crate) struct SegmentBuilder {
     zones: Vec<Statistics>,
     entries: HashMap<(u64, u32), usize>,
     end: End,
+}
+
+/// The blocks of a segment, copied to an object of another name.
+pub(crate) struct SegmentCopy {
+    object: String,
+    writer: Box<dyn ObjectWriter>,
+    bytes: u64,
 }
 
 /// How far the end of a segment is.
@@ -272,6 +280,45 @@ impl SegmentBuilder {
         };
         self.end = End::Written { reference, blocks_end };
         Ok(())
+    }
+
+    /// A copy of the blocks under another name. The encoded cells do not tell whose they are; the index does.
+    pub(crate) fn copy(&mut self, object: String, storage: &dyn Storage) -> Result<SegmentCopy> {
+        let bytes = match self.end {
+            End::Open => self.position(),
+            End::Written { blocks_end, .. } | End::Durable { blocks_end, .. } => blocks_end,
+        };
+        let mut writer = storage.create(&object)?;
+        for start in (0..bytes).step_by(SPILL_BYTES) {
+            writer.write(&self.bytes(start..bytes.min(start + SPILL_BYTES as u64))?)?;
+        }
+        Ok(SegmentCopy { object, writer, bytes })
+    }
+
+    /// Goes on with a copy, whose end is not written yet.
+    pub(crate) fn adopt(&mut self, copy: SegmentCopy) {
+        self.object = copy.object;
+        self.writer = Some(copy.writer);
+        self.spilled = copy.bytes;
+        self.end = End::Open;
+    }
+
+    /// Lists the chunks under these ids, which are in the same order.
+    pub(crate) fn renumber(&mut self, ids: Renumbering) {
+        if self.arrays().any(|id| ids.changes(id)) {
+            self.index.chunk_array.iter_mut().for_each(|id| *id = ids.of(*id));
+            let entries = std::mem::take(&mut self.entries);
+            self.entries = entries.into_iter().map(|((id, chunk), at)| ((ids.of(id), chunk), at)).collect();
+        }
+    }
+
+    /// The array of each chunk that was appended.
+    pub(crate) fn arrays(&self) -> impl Iterator<Item = u64> {
+        self.index.chunk_array.iter().copied()
+    }
+
+    pub(crate) fn object(&self) -> &str {
+        &self.object
     }
 
     pub(crate) fn is_empty(&self) -> bool {

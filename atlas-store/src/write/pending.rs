@@ -1,6 +1,6 @@
 //! What was written to one array family since the last flush.
 
-use super::builder::{SealedChunk, SegmentBuilder};
+use super::builder::{SealedChunk, SegmentBuilder, SegmentCopy};
 use crate::catalog::SegmentRef;
 use crate::cells::{ArrayData, Cells};
 use crate::codec::Codec;
@@ -9,10 +9,11 @@ use crate::error::Result;
 use crate::grid::Grid;
 use crate::io::Storage;
 use crate::read::{Segment, check_extent, fill_cells, read_chunk, scatter};
+use crate::rebase::Renumbering;
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::stats::Statistics;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Sealed chunks that are held before they are encoded: several blocks, so that the cores share them.
@@ -58,6 +59,10 @@ impl PendingFamily {
             segments: Vec::new(),
             touched: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Whether there is a segment for what is written next.
@@ -210,6 +215,51 @@ impl PendingFamily {
             zones.extend(segment.zones_of(id));
         }
         Ok(merged(&zones, schema))
+    }
+
+    /// The names of the segments that the flush makes.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map(SegmentBuilder::object)
+    }
+
+    /// The arrays with an id before `first` that were written to.
+    pub(crate) fn written_before(&self, first: u64) -> BTreeSet<u64> {
+        let open = self.open.keys().map(|(id, _)| *id);
+        let queued = self.queue.iter().map(|sealed| sealed.array);
+        let appended = self.segments.iter().flat_map(SegmentBuilder::arrays);
+        open.chain(queued).chain(appended).filter(|id| *id < first).collect()
+    }
+
+    /// Copies of the segments that list chunks under other ids than these and take no others any more, with their
+    /// places; `name` gives each a name.
+    pub(crate) fn copy_renumbered(
+        &mut self,
+        ids: Renumbering,
+        mut name: impl FnMut() -> String,
+    ) -> Result<Vec<(usize, SegmentCopy)>> {
+        let segments = self.segments.iter_mut().enumerate();
+        let ended = segments.filter(|(_, segment)| !segment.is_open() && segment.arrays().any(|id| ids.changes(id)));
+        ended.map(|(at, segment)| Ok((at, segment.copy(name(), &*self.storage)?))).collect()
+    }
+
+    /// Takes copies in the place of what they are copies of.
+    pub(crate) fn adopt(&mut self, copies: Vec<(usize, SegmentCopy)>) {
+        for (at, copy) in copies {
+            self.segments[at].adopt(copy);
+        }
+    }
+
+    /// Goes on with other committed segments, ids and rows.
+    pub(crate) fn rebase(&mut self, committed: Vec<Arc<Segment>>, ids: Renumbering, rows: &HashMap<u32, u32>) {
+        self.committed = committed;
+        self.segments.iter_mut().for_each(|segment| segment.renumber(ids));
+        let open = std::mem::take(&mut self.open);
+        self.open = open.into_iter().map(|((id, chunk), open)| ((ids.of(id), chunk), open)).collect();
+        let queued = std::mem::take(&mut self.queued);
+        self.queued = queued.into_iter().map(|((id, chunk), at)| ((ids.of(id), chunk), at)).collect();
+        self.queue.iter_mut().for_each(|sealed| sealed.array = ids.of(sealed.array));
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        self.touched = touched.filter_map(|(id, row)| Some((ids.of(id), *rows.get(&row)?))).collect();
     }
 
     /// Makes the segments durable that are not yet; gives all that hold chunks, oldest first.
