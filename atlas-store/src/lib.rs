@@ -71,8 +71,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
 pub use io::{
-    Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage, ObjectWriter,
-    Storage, Version, storage_at, storage_with,
+    ConditionalGet, Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage,
+    ObjectWriter, Storage, Version, storage_at, storage_with,
 };
 /// Whose stores [`ObjectStorage`] takes, in the version that fits.
 pub use object_store;

@@ -171,6 +171,10 @@ impl Store {
 
     /// Moves to the newest committed snapshot; tells whether it is another one.
     ///
+    /// # Cost
+    /// Where it is not: one look at the catalog file, or one request, which the store answers without the catalog. Else
+    /// one read of the catalog.
+    ///
     /// # Errors
     /// As [`Self::open`]; `Conflict` while there are unflushed mutations.
     pub fn refresh(&self) -> Result<bool> {

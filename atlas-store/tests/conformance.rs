@@ -147,6 +147,21 @@ fn a_short_body_is_not_taken_for_the_object() {
 }
 
 #[test]
+fn a_refresh_without_a_change_reads_no_body() {
+    let faulty = Faulty::new(Fault::Fails);
+    let storage = remote(faulty.clone());
+    let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+    let reader = Store::open_on(storage).unwrap();
+    assert!(faulty.take_bytes_read() > 0);
+    assert!(!reader.refresh().unwrap() && !store.refresh().unwrap());
+    store.create_dataset("a").unwrap();
+    store.flush().unwrap();
+    assert_eq!(faulty.take_bytes_read(), 0);
+    assert!(reader.refresh().unwrap());
+    assert!(faulty.take_bytes_read() > 0);
+}
+
+#[test]
 fn a_commit_whose_reply_is_lost_is_settled_by_reading_back() {
     let faulty = Faulty::new(Fault::LosesReply);
     let storage = remote(faulty.clone());

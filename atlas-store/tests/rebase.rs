@@ -415,7 +415,48 @@ fn segments_that_are_durable_are_copied_only_where_ids_collide() {
     one.rebase().unwrap();
     one.flush().unwrap();
     assert_eq!(double.take_finished(), [""; 0]);
-    add(&other, "e", "t", [8; 6]).unwrap_or_else(|error| panic!("{error}"));
+    add(&one, "e", "t", [8; 6]).unwrap();
+    assert!(other.rebase().unwrap());
+    add(&other, "f", "t", [8; 6]).unwrap();
+    other.flush().unwrap();
+    one.flush().unwrap_err();
+    double.take_finished();
+    one.rebase().unwrap();
+    one.flush().unwrap();
+    assert_eq!(double.take_finished().len(), 1);
+}
+
+/// Whether a commit went through could not be learned at once; the next flush learns it.
+#[test]
+fn a_commit_whose_reply_was_lost_is_not_made_twice() {
+    for with_cells in [true, false] {
+        for is_overtaken in [false, true] {
+            let double = shared();
+            let (storage, one, _) = two_writers(double.storage());
+            if with_cells {
+                add(&one, "c", "t", [7; 6]).unwrap();
+            } else {
+                one.create_dataset("c").unwrap();
+            }
+            double.lose_next_reply();
+            assert_eq!(one.flush().unwrap_err().kind(), ErrorKind::Storage);
+            double.heal();
+            if !is_overtaken {
+                one.flush().unwrap();
+                check(&storage, &["a", "b", "bare", "c"]);
+                continue;
+            }
+            let other = Store::open_on(storage.clone()).unwrap();
+            add(&other, "d", "t", [8; 6]).unwrap();
+            other.flush().unwrap();
+            assert_eq!(one.flush().unwrap_err().kind(), ErrorKind::Conflict);
+            let error = one.rebase().unwrap_err();
+            let expected = if with_cells { ErrorKind::Conflict } else { ErrorKind::AlreadyExists };
+            assert_eq!(error.kind(), expected, "{error}");
+            one.abandon();
+            check(&storage, &["a", "b", "bare", "c", "d"]);
+        }
+    }
 }
 
 #[test]

@@ -40,6 +40,17 @@ pub enum Expected {
     Version(Version),
 }
 
+/// What a conditional get finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionalGet {
+    /// There is no such object.
+    Absent,
+    /// It is in the version that is known.
+    NotModified,
+    /// It is in this version.
+    Modified(Bytes, Version),
+}
+
 /// An object as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -63,6 +74,21 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Storage` where it cannot be read.
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>>;
+
+    /// As [`Self::get`], but for the bytes where the object is in the version that is `known`.
+    ///
+    /// # Cost
+    /// Where it is, the object is not read; unless the storage has no way to tell.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn get_unless(&self, object: &str, known: &Version) -> Result<ConditionalGet> {
+        Ok(match self.get(object)? {
+            None => ConditionalGet::Absent,
+            Some((_, version)) if version == *known => ConditionalGet::NotModified,
+            Some((bytes, version)) => ConditionalGet::Modified(bytes, version),
+        })
+    }
 
     /// Opens an object for reads of parts of it.
     ///

@@ -1,6 +1,6 @@
 //! A storage that fails as asked, and that tells what was asked of it.
 
-use atlas_store::{Error, Expected, ObjectInfo, ObjectReader, ObjectWriter, Result, Storage, Version};
+use atlas_store::{ConditionalGet, Error, Expected, ObjectInfo, ObjectReader, ObjectWriter, Result, Storage, Version};
 use bytes::Bytes;
 use std::any::Any;
 use std::ops::Range;
@@ -15,6 +15,10 @@ struct Told {
     is_down: AtomicBool,
     /// Whether a `finish` that fails can never succeed, as after a failed fsync.
     loses: AtomicBool,
+    /// Whether the reply to the next replacement is lost.
+    loses_reply: AtomicBool,
+    /// Whether nothing can be read.
+    is_deaf: AtomicBool,
     /// Objects that were made durable, in order.
     finished: Mutex<Vec<String>>,
     /// Bytes of whole objects that were read.
@@ -62,7 +66,13 @@ impl Double {
         self.told.loses.store(true, Ordering::SeqCst);
     }
 
+    /// The next replacement is done, its reply is lost, and nothing can be read from then on.
+    pub fn lose_next_reply(&self) {
+        self.told.loses_reply.store(true, Ordering::SeqCst);
+    }
+
     pub fn heal(&self) {
+        self.told.is_deaf.store(false, Ordering::SeqCst);
         self.told.left.store(i64::MAX, Ordering::SeqCst);
     }
 
@@ -74,6 +84,13 @@ impl Double {
     /// Bytes of whole objects that were read since the last time.
     pub fn take_bytes_read(&self) -> u64 {
         self.told.bytes_read.swap(0, Ordering::SeqCst)
+    }
+
+    fn answer(&self) -> Result<()> {
+        match self.told.is_deaf.load(Ordering::SeqCst) {
+            false => Ok(()),
+            true => Err(Error::Storage { object: "test".into(), message: "no answer".into() }),
+        }
     }
 
     fn step(&self) -> Result<()> {
@@ -90,9 +107,18 @@ impl Storage for Double {
         self.inner.location()
     }
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
+        self.answer()?;
         let got = self.inner.get(object)?;
         let bytes = got.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64);
         self.told.bytes_read.fetch_add(bytes, Ordering::SeqCst);
+        Ok(got)
+    }
+    fn get_unless(&self, object: &str, known: &Version) -> Result<ConditionalGet> {
+        self.answer()?;
+        let got = self.inner.get_unless(object, known)?;
+        if let ConditionalGet::Modified(bytes, _) = &got {
+            self.told.bytes_read.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        }
         Ok(got)
     }
     fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
@@ -105,7 +131,12 @@ impl Storage for Double {
     }
     fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
         self.step()?;
-        self.inner.replace(object, bytes, expected)
+        let version = self.inner.replace(object, bytes, expected)?;
+        if self.told.loses_reply.swap(false, Ordering::SeqCst) {
+            self.told.is_deaf.store(true, Ordering::SeqCst);
+            self.answer()?;
+        }
+        Ok(version)
     }
     fn list(&self) -> Result<Vec<ObjectInfo>> {
         self.inner.list()

@@ -334,8 +334,14 @@ fn steps() -> impl Strategy<Value = Vec<(usize, u8, usize, usize, usize)>> {
     prop::collection::vec((0..3usize, 0..23u8, 0..5usize, 0..2usize, 0..6usize), 1..120)
 }
 
+/// `PROPTEST_CASES` runs more sequences.
+fn cases(default: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(150))]
 
     #[test]
     fn random_interleavings_are_as_if_one_after_the_other(steps in steps()) {
@@ -370,12 +376,16 @@ fn writers_that_add_different_datasets_never_fail() {
             loop {
                 match store.flush() {
                     Err(error) if error.kind() == ErrorKind::Conflict => store.rebase().unwrap(),
-                    flushed => break drop(flushed.unwrap()),
+                    flushed => break assert!(flushed.is_ok(), "{flushed:?}"),
                 };
             }
         }
     };
-    std::thread::scope(|scope| (0..4).for_each(|writer| drop(scope.spawn(move || write(writer)))));
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            scope.spawn(move || write(writer));
+        }
+    });
     let store = Store::open_on(storage.clone()).unwrap();
     assert_eq!(store.verify().unwrap().problems, []);
     for writer in 0..4 {
