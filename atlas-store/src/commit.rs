@@ -94,7 +94,8 @@ pub(crate) fn load_catalog_unless(storage: &dyn Storage, known: Option<&CatalogF
 ///
 /// # Errors
 /// `Conflict` where another writer has replaced it. Where the reply to the replacement was lost, what is stored decides:
-/// this catalog, and the commit went through; another one, and it is a conflict; the old one, and it failed.
+/// this catalog, and the commit went through (or somebody else's of the very same changes, without cells: their segments
+/// would have other names); another one, and it is a conflict; the old one, and it failed.
 pub(crate) fn commit_catalog(storage: &dyn Storage, catalog: &Catalog, file: &CatalogFile) -> Result<CatalogFile> {
     let name = file_name(file.format, file.compression);
     let bytes = encode(catalog, file.format, file.compression)?;

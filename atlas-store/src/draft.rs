@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use std::any::Any;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Chunks that were written in part take at most this much memory; beyond it they are encoded as they are.
 const MAX_OPEN_BYTES: usize = 128 << 20;
@@ -238,6 +239,13 @@ impl Draft {
         }
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
         let Catalog { families, schemas, .. } = &mut self.catalog;
+        if self.storage.is_shared() {
+            let now = Instant::now();
+            for (array, pending) in &mut self.pending {
+                let Some(family) = families.get_mut(array) else { continue };
+                pending.renew(now, || Arc::make_mut(family).take_segment_name(true))?;
+            }
+        }
         for (array, pending) in &mut self.pending {
             let Some(family) = families.get_mut(array) else { continue };
             let own = Arc::make_mut(family);

@@ -32,7 +32,7 @@ pub struct CreateOptions {
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
 ///
 /// The first mutation after opening or a flush takes the store's one writer's lock and moves the handle to the newest
-/// snapshot; flush and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
+/// snapshot; a flush that succeeds and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -313,7 +313,8 @@ impl Store {
     ///
     /// Where it fails the store is as it was, the mutations stay, and so does the writer's lock: flush again once there
     /// is space or the network is back, [`Self::rebase`] and flush again after a `Conflict`, or [`Self::abandon`].
-    /// Segments that are durable by then are not written again.
+    /// Segments that are durable by then are not written again; but where writers share a storage, after a quarter of an
+    /// hour they are, lest a compaction takes them for leftovers.
     ///
     /// # Cost
     /// One segment for each array family that was written to, one catalog.
@@ -377,8 +378,8 @@ impl Store {
     ///
     /// # Cost
     /// One read of the catalog; the indexes of segments that others committed, of families in which committed arrays were
-    /// written to. Where others declared arrays too, segments that are durable already are copied, to list their chunks
-    /// under other ids, and uploaded again by the next flush; nothing is encoded again.
+    /// written to. Where others declared arrays too, segments that are durable already are read and written once more, to
+    /// list their chunks under other ids; nothing is decoded or encoded again.
     ///
     /// # Errors
     /// Where another writer is in the way the mutations stay as they were, to be abandoned: `AlreadyExists` where it

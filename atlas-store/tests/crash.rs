@@ -152,7 +152,7 @@ fn begun(inner: &Arc<dyn Storage>) -> (Double, Store) {
 }
 
 /// Where the nth call of a flush fails; until a flush has fewer.
-fn each_call_of_a_flush(fresh: &dyn Fn() -> Arc<dyn Storage>, failed: &dyn Fn(&Arc<dyn Storage>, &Double, &Store)) {
+fn each_call_of_a_flush(fresh: &dyn Fn() -> Arc<dyn Storage>, failed: impl Fn(&Arc<dyn Storage>, &Double, &Store)) {
     for calls in 0.. {
         let inner = fresh();
         let (double, store) = begun(&inner);
@@ -170,7 +170,7 @@ fn each_call_of_a_flush(fresh: &dyn Fn() -> Arc<dyn Storage>, failed: &dyn Fn(&A
 }
 
 fn a_flush_is_repeated(fresh: &dyn Fn() -> Arc<dyn Storage>) {
-    each_call_of_a_flush(fresh, &|inner, double, store| {
+    each_call_of_a_flush(fresh, |inner, double, store| {
         check_many_kinds(&|dataset, array| store.read_array(dataset, array, None).unwrap());
         let other = Store::open_on(inner.clone()).unwrap();
         assert_eq!(other.create_dataset("x").unwrap_err().kind(), ErrorKind::Conflict, "the lock is still held");
@@ -202,7 +202,7 @@ fn a_flush_that_fails_at_any_call_is_repeated_on_disk() {
 
 #[test]
 fn changes_go_on_after_a_flush_that_failed() {
-    each_call_of_a_flush(&|| Arc::new(MemoryStorage::new()), &|inner, double, store| {
+    each_call_of_a_flush(&|| Arc::new(MemoryStorage::new()), |inner, double, store| {
         store.write_array("d1", "s", &[9], &ArrayData::from_numbers(vec![1], vec![-9]).unwrap()).unwrap();
         store.create_dataset("d2").unwrap();
         store.define_array("d2", "t", ArraySchema::new(DType::Int32, &["x"], &[2])).unwrap();
@@ -229,7 +229,7 @@ fn changes_go_on_after_a_flush_that_failed() {
 
 #[test]
 fn what_an_abandoned_flush_leaves_is_collected() {
-    each_call_of_a_flush(&|| Arc::new(MemoryStorage::new()), &|inner, _, store| {
+    each_call_of_a_flush(&|| Arc::new(MemoryStorage::new()), |inner, _, store| {
         store.abandon();
         assert_eq!(store.flush().unwrap().catalog_bytes, 0);
         store.compact(AT_ONCE).unwrap();

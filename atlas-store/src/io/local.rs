@@ -130,16 +130,15 @@ struct FileIdentity {
 }
 
 /// Bytes of each end of a file that are part of its identity.
-const END_BYTES: u64 = 512;
+const END_BYTES: usize = 512;
 
 impl FileIdentity {
     fn of(file: &File) -> std::io::Result<Self> {
         let metadata = file.metadata()?;
         let bytes = metadata.len();
-        let mut ends = [0; 2 * END_BYTES as usize];
-        let (head, tail) = ends.split_at_mut(END_BYTES as usize);
-        #[allow(clippy::cast_possible_truncation, reason = "at most END_BYTES")]
-        let count = bytes.min(END_BYTES) as usize;
+        let mut ends = [0; 2 * END_BYTES];
+        let (head, tail) = ends.split_at_mut(END_BYTES);
+        let count = usize::try_from(bytes).map_or(END_BYTES, |bytes| bytes.min(END_BYTES));
         file.read_exact_at(&mut head[..count], 0)?;
         file.read_exact_at(&mut tail[..count], bytes - count as u64)?;
         Ok(FileIdentity {

@@ -74,8 +74,7 @@ impl Storage for MemoryStorage {
     }
 
     fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>> {
-        let (appended, finished) = (Vec::new(), None);
-        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), appended, finished }))
+        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Some(Vec::new()) }))
     }
 
     fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
@@ -158,27 +157,24 @@ impl ObjectReader for MemoryReader {
 struct MemoryWriter {
     storage: MemoryStorage,
     object: String,
-    appended: Vec<u8>,
-    /// What was appended, once that is the object.
-    finished: Option<Bytes>,
+    /// What was appended; taken once it is the object.
+    bytes: Option<Vec<u8>>,
 }
 
 impl ObjectWriter for MemoryWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.appended.extend_from_slice(bytes);
+        self.bytes.get_or_insert_default().extend_from_slice(bytes);
         Ok(())
     }
 
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
-        let bytes = self.finished.as_deref().unwrap_or(&self.appended);
+        let bytes = self.bytes.as_deref().unwrap_or_default();
         Ok(Bytes::copy_from_slice(&bytes[part(&self.object, bytes, &range)?]))
     }
 
     fn finish(&mut self) -> Result<()> {
-        if self.finished.is_none() {
-            let bytes = Bytes::from(std::mem::take(&mut self.appended));
-            self.finished = Some(bytes.clone());
-            self.storage.objects().put(&self.object, bytes);
+        if let Some(bytes) = self.bytes.take() {
+            self.storage.objects().put(&self.object, bytes.into());
         }
         Ok(())
     }

@@ -177,7 +177,7 @@ pub trait ObjectWriter: Send + Sync {
     /// `Storage` where that fails.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Bytes that were appended earlier; also once the object is finished, whatever became of its name.
+    /// Bytes that were appended earlier, until the object is finished.
     ///
     /// # Errors
     /// `Storage` where they cannot be read back.

@@ -17,9 +17,14 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 /// Encoded bytes that are held before they are spilled to the unfinished segment.
 const SPILL_BYTES: usize = 1 << 20;
+/// Encoded bytes that are copied at a time.
+const COPY_BYTES: usize = 8 << 20;
+/// How long a segment is durable before it is committed, at most: well within the retention of a compaction.
+const MAX_UNCOMMITTED: Duration = Duration::from_secs(15 * 60);
 /// Small chunks are packed to blocks of about this many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -82,6 +87,7 @@ enum End {
     Durable {
         reference: SegmentRef,
         blocks_end: u64,
+        since: Instant,
     },
 }
 
@@ -202,21 +208,21 @@ impl SegmentBuilder {
     }
 
     /// The cells of a chunk that was appended.
-    pub(crate) fn read_chunk(&mut self, array: u64, chunk: u32) -> Result<Option<Cells>> {
+    pub(crate) fn read_chunk(&mut self, array: u64, chunk: u32, storage: &dyn Storage) -> Result<Option<Cells>> {
         let Some(&entry) = self.entries.get(&(array, chunk)) else { return Ok(None) };
         let place = self.index.chunk_place(entry);
         let mut wanted = BTreeSet::new();
         add_ranges(&self.index, &place.cells, &mut wanted);
         let mut parts = Vec::new();
         for (start, end) in wanted {
-            parts.push((start, self.bytes(start..end)?));
+            parts.push((start, self.bytes(start..end, storage)?));
         }
         let view = View { index: &self.index, object: &self.object };
         decode_chunk(view, self.dtype, &place.cells, &Fetched::from_parts(parts)).map(Some)
     }
 
-    /// Bytes of the unfinished segment.
-    fn bytes(&mut self, range: Range<u64>) -> Result<Bytes> {
+    /// Bytes of the segment, wherever they are by now.
+    fn bytes(&mut self, range: Range<u64>, storage: &dyn Storage) -> Result<Bytes> {
         if range.start >= self.spilled {
             #[allow(clippy::cast_possible_truncation, reason = "the buffer is in memory")]
             let part = (range.start - self.spilled) as usize..(range.end - self.spilled) as usize;
@@ -224,7 +230,7 @@ impl SegmentBuilder {
         }
         match &mut self.writer {
             Some(writer) => writer.read_back(range),
-            None => Err(Error::storage(&self.object, "the unfinished segment is gone")),
+            None => storage.open(&self.object)?.read(range),
         }
     }
 
@@ -247,7 +253,9 @@ impl SegmentBuilder {
             if let Some(writer) = &mut self.writer {
                 writer.finish()?;
             }
-            self.end = End::Durable { reference: reference.clone(), blocks_end: *blocks_end };
+            // There may be thousands of families, each with a file.
+            self.writer = None;
+            self.end = End::Durable { reference: reference.clone(), blocks_end: *blocks_end, since: Instant::now() };
         }
         match &self.end {
             End::Durable { reference, .. } => Ok(reference.clone()),
@@ -284,15 +292,19 @@ impl SegmentBuilder {
 
     /// A copy of the blocks under another name. The encoded cells do not tell whose they are; the index does.
     pub(crate) fn copy(&mut self, object: String, storage: &dyn Storage) -> Result<SegmentCopy> {
-        let bytes = match self.end {
-            End::Open => self.position(),
-            End::Written { blocks_end, .. } | End::Durable { blocks_end, .. } => blocks_end,
+        let (End::Written { blocks_end: bytes, .. } | End::Durable { blocks_end: bytes, .. }) = self.end else {
+            return Err(Error::storage(&self.object, "the segment has no end"));
         };
         let mut writer = storage.create(&object)?;
-        for start in (0..bytes).step_by(SPILL_BYTES) {
-            writer.write(&self.bytes(start..bytes.min(start + SPILL_BYTES as u64))?)?;
+        for start in (0..bytes).step_by(COPY_BYTES) {
+            writer.write(&self.bytes(start..bytes.min(start + COPY_BYTES as u64), storage)?)?;
         }
         Ok(SegmentCopy { object, writer, bytes })
+    }
+
+    /// Whether a compaction next door may soon take it for what a writer left that did not finish.
+    pub(crate) fn is_stale(&self, now: Instant) -> bool {
+        matches!(self.end, End::Durable { since, .. } if now.duration_since(since) >= MAX_UNCOMMITTED)
     }
 
     /// Goes on with a copy, whose end is not written yet.

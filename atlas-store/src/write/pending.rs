@@ -15,6 +15,7 @@ use crate::schema::ArraySchema;
 use crate::stats::Statistics;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Sealed chunks that are held before they are encoded: several blocks, so that the cores share them.
 const QUEUE_BYTES: usize = 1 << 20;
@@ -176,7 +177,7 @@ impl PendingFamily {
             return Ok(Some(self.queue[at].cells.clone()));
         }
         for segment in self.segments.iter_mut().rev() {
-            if let Some(cells) = segment.read_chunk(id, chunk)? {
+            if let Some(cells) = segment.read_chunk(id, chunk, &*self.storage)? {
                 return Ok(Some(cells));
             }
         }
@@ -240,6 +241,15 @@ impl PendingFamily {
         let segments = self.segments.iter_mut().enumerate();
         let ended = segments.filter(|(_, segment)| !segment.is_open() && segment.arrays().any(|id| ids.changes(id)));
         ended.map(|(at, segment)| Ok((at, segment.copy(name(), &*self.storage)?))).collect()
+    }
+
+    /// Copies the segments that were durable long before `now`, under other names.
+    pub(crate) fn renew(&mut self, now: Instant, mut name: impl FnMut() -> String) -> Result<()> {
+        for segment in self.segments.iter_mut().filter(|segment| segment.is_stale(now)) {
+            let copy = segment.copy(name(), &*self.storage)?;
+            segment.adopt(copy);
+        }
+        Ok(())
     }
 
     /// Takes copies in the place of what they are copies of.
@@ -313,4 +323,36 @@ fn merged(zones: &BTreeMap<u32, &Statistics>, schema: &ArraySchema) -> Statistic
 /// The statistics of a committed array, from its zone maps.
 pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &ArraySchema) -> Result<Statistics> {
     Ok(merged(&committed_zones(segments, id, schema)?, schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemoryStorage;
+    use std::time::Duration;
+
+    #[test]
+    fn a_segment_that_waited_long_is_written_anew() {
+        let storage = MemoryStorage::new();
+        let schema = Arc::new(ArraySchema::new(DType::Int32, &["x"], &[3]));
+        let mut pending = PendingFamily::new(DType::Int32, Codec::Auto, Arc::new(storage.clone()), Vec::new());
+        pending.begin_segment("t/one.af".into());
+        let data = ArrayData::from_numbers(vec![3], vec![1, 2, 3]).unwrap();
+        pending.write(7, &schema, &Region::full(&[3]), &data).unwrap();
+        pending.settle().unwrap();
+        let first = pending.finish().unwrap();
+        let mut renew = |after: u64| {
+            pending.renew(Instant::now() + Duration::from_secs(after), || "t/two.af".into()).unwrap();
+            let second = pending.finish().unwrap();
+            let found = pending.find(7, 0, &Region::full(&[3])).unwrap();
+            assert_eq!(found.as_ref(), Some(data.cells()));
+            second
+        };
+        assert_eq!(renew(60), first);
+        let second = renew(3600);
+        assert_eq!(second, [SegmentRef { object: "t/two.af".into(), ..first[0].clone() }]);
+        // Another name, the same bytes.
+        let bytes = |object: &str| storage.get(object).unwrap().unwrap().0;
+        assert_eq!(bytes("t/one.af"), bytes("t/two.af"));
+    }
 }
