@@ -29,7 +29,8 @@ pub(crate) type Lock = Box<dyn Any + Send + Sync>;
 pub struct FlushReport {
     /// The number of the snapshot that is now the newest.
     pub snapshot: u64,
-    /// New segments: one for each array family that was written to.
+    /// New segments: one for each array family that was written to, more where it was written to between flushes that
+    /// failed.
     pub segments: usize,
     /// Their bytes.
     pub segment_bytes: u64,
