@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::catalog_file::{VARIANTS, file_name};
 use crate::format::envelope::{CatalogRefusal, MetaCompression, MetaFormat, decode, encode};
-use crate::io::{Expected, Storage, Version};
+use crate::io::{ConditionalGet, Expected, Storage, Version};
 use std::sync::Arc;
 
 /// A catalog as it was found on storage, or put there.
@@ -24,9 +24,12 @@ pub(crate) struct CatalogFile {
 }
 
 impl CatalogFile {
-    fn is(&self, format: MetaFormat, compression: MetaCompression, version: &Version) -> bool {
-        (self.format, self.compression) == (format, compression)
-            && matches!(&self.version, Expected::Version(own) if own == version)
+    /// The version of it that is known, if it is the file of this kind.
+    fn version_of(&self, format: MetaFormat, compression: MetaCompression) -> Option<&Version> {
+        match &self.version {
+            Expected::Version(version) if (self.format, self.compression) == (format, compression) => Some(version),
+            _ => None,
+        }
     }
 
     /// The file of a store that is about to be created.
@@ -52,13 +55,20 @@ pub(crate) fn load_catalog(storage: &dyn Storage) -> Result<Option<CommittedCata
     }
 }
 
-/// The catalog, which is not parsed if it is `known`.
+/// The catalog, which is not read if it is `known`, where the storage can tell.
 pub(crate) fn load_catalog_unless(storage: &dyn Storage, known: Option<&CatalogFile>) -> Result<Found> {
     for (name, format, compression) in VARIANTS {
-        let Some((bytes, version)) = storage.get(name)? else { continue };
-        if known.is_some_and(|known| known.is(format, compression, &version)) {
-            return Ok(Found::Known);
-        }
+        let (bytes, version) = match known.and_then(|known| known.version_of(format, compression)) {
+            Some(version) => match storage.get_unless(name, version)? {
+                ConditionalGet::Absent => continue,
+                ConditionalGet::NotModified => return Ok(Found::Known),
+                ConditionalGet::Modified(bytes, version) => (bytes, version),
+            },
+            None => match storage.get(name)? {
+                None => continue,
+                Some(found) => found,
+            },
+        };
         let catalog = decode(&bytes, format, compression).map_err(|refusal| match refusal {
             CatalogRefusal::Corrupt(offset, message) => Error::corrupt(name, offset, message),
             CatalogRefusal::Version(version) => Error::UnsupportedVersion {
@@ -84,7 +94,8 @@ pub(crate) fn load_catalog_unless(storage: &dyn Storage, known: Option<&CatalogF
 ///
 /// # Errors
 /// `Conflict` where another writer has replaced it. Where the reply to the replacement was lost, what is stored decides:
-/// this catalog, and the commit went through; another one, and it is a conflict; the old one, and it failed.
+/// this catalog, and the commit went through (or somebody else's of the very same changes, without cells: their segments
+/// would have other names); another one, and it is a conflict; the old one, and it failed.
 pub(crate) fn commit_catalog(storage: &dyn Storage, catalog: &Catalog, file: &CatalogFile) -> Result<CatalogFile> {
     let name = file_name(file.format, file.compression);
     let bytes = encode(catalog, file.format, file.compression)?;

@@ -122,7 +122,8 @@ fn rewrite(
             let fill = schema.fill_value.clone();
             sealed.push(SealedChunk { array: live.array, chunk: live.chunk, shape, fill, cells });
         }
-        builder.append(&sealed, catalog.codec, storage)?;
+        builder.append(&sealed, catalog.codec)?;
+        builder.spill_if_large(storage)?;
         at = end;
     }
     builder.finish(storage).map(Some)

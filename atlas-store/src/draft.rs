@@ -7,14 +7,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::grid::Grid;
 use crate::io::Storage;
 use crate::read::{fill_cells, scatter};
+use crate::rebase::{ChangedAttributes, Merge, Merged};
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
 use crate::write::PendingFamily;
 use rayon::prelude::*;
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Chunks that were written in part take at most this much memory; beyond it they are encoded as they are.
 const MAX_OPEN_BYTES: usize = 128 << 20;
@@ -27,7 +29,8 @@ pub(crate) type Lock = Box<dyn Any + Send + Sync>;
 pub struct FlushReport {
     /// The number of the snapshot that is now the newest.
     pub snapshot: u64,
-    /// New segments: one for each array family that was written to.
+    /// New segments: one for each array family that was written to, more where it was written to between flushes that
+    /// failed.
     pub segments: usize,
     /// Their bytes.
     pub segment_bytes: u64,
@@ -41,16 +44,19 @@ pub(crate) struct Draft {
     base: Snapshot,
     catalog: Catalog,
     pending: BTreeMap<String, PendingFamily>,
+    /// What was set or removed of the datasets of `base`.
+    attributes: ChangedAttributes,
     is_clean: bool,
     /// Why a mutation failed halfway, if one did: the draft must not be committed then.
     failure: Option<String>,
-    lock: Lock,
+    _lock: Lock,
 }
 
 impl Draft {
     pub(crate) fn new(storage: Arc<dyn Storage>, base: Snapshot, lock: Lock) -> Self {
         let catalog = Catalog::clone(base.catalog());
-        Draft { storage, base, catalog, pending: BTreeMap::new(), is_clean: true, failure: None, lock }
+        let (pending, attributes) = (BTreeMap::new(), ChangedAttributes::new());
+        Draft { storage, base, catalog, pending, attributes, is_clean: true, failure: None, _lock: lock }
     }
 
     /// The catalog with all mutations.
@@ -110,10 +116,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Forgets a family that no dataset has (any more) and nothing is stored of: it must not bind anybody to its dtype.
     fn forget_unused(&mut self, array: &str) {
-        if self.catalog.families.get(array).is_some_and(|family| family.is_empty() && family.segments.is_empty()) {
-            self.catalog.families.remove(array);
+        if self.catalog.forget_unused(array) {
             self.pending.remove(array);
         }
     }
@@ -121,11 +125,9 @@ impl Draft {
     /// The unflushed writes to a family that exists.
     fn pending(&mut self, array: &str) -> Result<&mut PendingFamily> {
         if !self.pending.contains_key(array) {
-            let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
-            let dtype = family.dtype();
-            let object = Arc::make_mut(family).take_segment_name(self.storage.is_shared());
+            let dtype = self.catalog.family(array)?.dtype();
             let committed = self.base.segments(array).to_vec();
-            let pending = PendingFamily::new(dtype, self.catalog.codec, object, self.storage.clone(), committed);
+            let pending = PendingFamily::new(dtype, self.catalog.codec, self.storage.clone(), committed);
             self.pending.insert(array.to_string(), pending);
         }
         self.pending.get_mut(array).ok_or_else(|| Error::not_found("array", array))
@@ -150,10 +152,20 @@ impl Draft {
         self.is_clean = false;
         let pending = self.pending(array)?;
         pending.touched.insert(id, row);
-        pending.write(id, &schema, &region, data)?;
+        if !pending.is_open() {
+            self.begin_segment(array)?;
+        }
+        self.pending(array)?.write(id, &schema, &region, data)?;
         if self.pending.values().map(PendingFamily::open_bytes).sum::<usize>() > MAX_OPEN_BYTES {
             self.pending.values_mut().try_for_each(PendingFamily::seal_open)?;
         }
+        Ok(())
+    }
+
+    fn begin_segment(&mut self, array: &str) -> Result<()> {
+        let family = self.catalog.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
+        let object = Arc::make_mut(family).take_segment_name(self.storage.is_shared());
+        self.pending(array)?.begin_segment(object);
         Ok(())
     }
 
@@ -190,50 +202,126 @@ impl Draft {
     pub(crate) fn set_attribute(&mut self, dataset: &str, key: &str, value: Attribute) -> Result<()> {
         let row = self.catalog.dataset_row(dataset)?;
         self.catalog.set_attribute(row, key, value)?;
-        self.is_clean = false;
+        self.attribute_changed(row, key);
         Ok(())
+    }
+
+    fn attribute_changed(&mut self, row: u32, key: &str) {
+        self.is_clean = false;
+        if (row as usize) < self.base.dataset_count() {
+            self.attributes.entry(key.to_string()).or_default().insert(row);
+        }
     }
 
     pub(crate) fn remove_attribute(&mut self, dataset: &str, key: &str) -> Result<bool> {
         let row = self.catalog.dataset_row(dataset)?;
         let removed = self.catalog.remove_attribute(row, key);
-        self.is_clean &= !removed;
+        if removed {
+            self.attribute_changed(row, key);
+        }
         Ok(removed)
     }
 
-    /// Makes the segments durable and gives the catalog that names them; the store is not changed by that.
-    pub(crate) fn write_segments(mut self) -> Result<(Catalog, FlushReport, Lock)> {
+    /// Makes the segments durable and gives the catalog that names them; the store is not changed by that. Where the
+    /// storage fails it can be called again.
+    pub(crate) fn write_segments(&mut self) -> Result<(Catalog, FlushReport)> {
+        let written = self.try_write_segments();
+        if let Err(error) = &written
+            && error.kind() != ErrorKind::Storage
+        {
+            self.failure.get_or_insert_with(|| error.to_string());
+        }
+        written
+    }
+
+    fn try_write_segments(&mut self) -> Result<(Catalog, FlushReport)> {
         for array in self.pending.keys().cloned().collect::<Vec<_>>() {
             self.forget_unused(&array);
         }
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
-        for (array, pending) in &self.pending {
-            let Some(family) = self.catalog.families.get(array).cloned() else { continue };
-            let mut family = family;
-            let own = Arc::make_mut(&mut family);
+        let Catalog { families, schemas, .. } = &mut self.catalog;
+        if self.storage.is_shared() {
+            let now = Instant::now();
+            for (array, pending) in &mut self.pending {
+                let Some(family) = families.get_mut(array) else { continue };
+                pending.renew(now, || Arc::make_mut(family).take_segment_name(true))?;
+            }
+        }
+        for (array, pending) in &mut self.pending {
+            let Some(family) = families.get_mut(array) else { continue };
+            let own = Arc::make_mut(family);
             for (&id, &row) in &pending.touched {
                 // An array that was deleted and declared again has another id.
                 if let Some(entry) = own.entry_mut(row).filter(|entry| entry.id == id) {
-                    let schema = &self.catalog.schemas[entry.schema as usize];
-                    entry.statistics = Some(pending.statistics(id, schema)?);
+                    entry.statistics = Some(pending.statistics(id, &schemas[entry.schema as usize])?);
                 }
             }
-            self.catalog.families.insert(array.clone(), family);
+            pending.touched.clear();
         }
-        let pending = std::mem::take(&mut self.pending);
-        let finished: Vec<_> =
-            pending.into_par_iter().map(|(array, pending)| Ok((array, pending.finish()?))).collect::<Result<_>>()?;
+        let finished: Vec<_> = self
+            .pending
+            .par_iter_mut()
+            .map(|(array, pending)| Ok((array, pending.committed_count(), pending.finish()?)))
+            .collect::<Result<_>>()?;
         let mut report = FlushReport::default();
-        for (array, segment) in finished {
-            if let (Some(segment), Some(family)) = (segment, self.catalog.families.get_mut(&array)) {
-                report.segments += 1;
-                report.segment_bytes += segment.bytes;
-                Arc::make_mut(family).segments.push(segment);
+        for (array, committed, segments) in finished {
+            let Some(family) = families.get_mut(array).filter(|_| !segments.is_empty()) else { continue };
+            report.segments += segments.len();
+            report.segment_bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
+            // An earlier attempt may have named some of them.
+            let named = &mut Arc::make_mut(family).segments;
+            named.truncate(committed);
+            named.extend(segments);
+        }
+        // The draft keeps its rows as they are, for the next attempt. It can do without the index of schemas.
+        let interned = self.catalog.interned.take();
+        let mut catalog = Catalog { interned, ..self.catalog.clone() };
+        catalog.settle();
+        catalog.snapshot += 1;
+        report.snapshot = catalog.snapshot;
+        Ok((catalog, report))
+    }
+
+    /// Moves the draft onto a newer snapshot; where that fails it is as it was.
+    pub(crate) fn rebase(&mut self, newest: Snapshot) -> Result<()> {
+        let named: HashSet<&str> = newest.catalog().objects().collect();
+        let own = self.pending.values().flat_map(PendingFamily::objects).find(|object| named.contains(object));
+        if let Some(object) = own {
+            // Only where the reply to the commit was lost, and could not be learned before somebody else's commit.
+            let message = format!("an earlier flush of these changes went through, the catalog names {object}");
+            return Err(Error::Conflict { message: format!("{message}: abandon the changes") });
+        }
+        let first = self.base.catalog().next_array_id;
+        let written =
+            self.pending.iter().map(|(array, pending)| (array.clone(), pending.written_before(first))).collect();
+        let merge = Merge {
+            base: &self.base,
+            ours: &self.catalog,
+            newest: &newest,
+            written: &written,
+            attributes: &self.attributes,
+        };
+        let Merged { mut catalog, rows, ids } = merge.merge()?;
+        let mut copies = BTreeMap::new();
+        for (array, pending) in &mut self.pending {
+            // Of arrays that the draft deleted again nothing is left to commit.
+            let family = catalog.families.get_mut(array).filter(|family| family.dtype() == pending.dtype());
+            if let Some(family) = family {
+                let is_shared = self.storage.is_shared();
+                let name = || Arc::make_mut(family).take_segment_name(is_shared);
+                copies.insert(array.clone(), pending.copy_renumbered(ids, name)?);
             }
         }
-        self.catalog.settle();
-        self.catalog.snapshot += 1;
-        report.snapshot = self.catalog.snapshot;
-        Ok((self.catalog, report, self.lock))
+        self.pending.retain(|array, _| copies.contains_key(array));
+        for (array, pending) in &mut self.pending {
+            pending.adopt(copies.remove(array).unwrap_or_default());
+            pending.rebase(newest.segments(array).to_vec(), ids, &rows);
+        }
+        for changed in self.attributes.values_mut() {
+            *changed = changed.iter().filter_map(|row| rows.get(row).copied()).collect();
+        }
+        self.catalog = catalog;
+        self.base = newest;
+        Ok(())
     }
 }

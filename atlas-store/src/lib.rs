@@ -122,6 +122,7 @@ mod format;
 mod grid;
 mod io;
 mod read;
+mod rebase;
 mod region;
 mod scalar;
 mod schema;
@@ -143,8 +144,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
 pub use io::{
-    Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage, ObjectWriter,
-    PendingRead, Storage, Version, storage_at, storage_with,
+    ConditionalGet, Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage,
+    ObjectWriter, PendingRead, Storage, Version, storage_at, storage_with,
 };
 /// Whose stores [`ObjectStorage`] takes, in the version that fits.
 pub use object_store;

@@ -72,7 +72,7 @@ impl OpenOptions {
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
 ///
 /// The first mutation after opening or a flush takes the store's one writer's lock and moves the handle to the newest
-/// snapshot; flush and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
+/// snapshot; a flush that succeeds and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -209,6 +209,10 @@ impl Store {
 
     /// Moves to the newest committed snapshot; tells whether it is another one.
     ///
+    /// # Cost
+    /// Where it is not: one look at the catalog file, or one request, which the store answers without the catalog. Else
+    /// one read of the catalog.
+    ///
     /// # Errors
     /// As [`Self::open`]; `Conflict` while there are unflushed mutations.
     pub fn refresh(&self) -> Result<bool> {
@@ -222,16 +226,21 @@ impl Store {
     }
 
     fn refresh_state(&self, state: &mut State) -> Result<bool> {
+        let Some((snapshot, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
+        (state.snapshot, state.file) = (snapshot, file);
+        Ok(true)
+    }
+
+    /// The newest committed snapshot; `None` where it is the known one.
+    fn newest_unless(&self, known: &CatalogFile) -> Result<Option<(Snapshot, CatalogFile)>> {
         let storage = &self.inner.storage;
-        let committed = match load_catalog_unless(&**storage, Some(&state.file))? {
+        let CommittedCatalog { catalog, file } = match load_catalog_unless(&**storage, Some(known))? {
             Found::Catalog(committed) => committed,
-            Found::Known => return Ok(false),
+            Found::Known => return Ok(None),
             Found::Nothing => return Err(Error::not_found("store", storage.location())),
         };
-        let segments = self.inner.pool.segments_of(storage, &committed.catalog);
-        state.snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
-        state.file = committed.file;
-        Ok(true)
+        let segments = self.inner.pool.segments_of(storage, &catalog);
+        Ok(Some((Snapshot::new(catalog, segments, file.bytes), file)))
     }
 
     /// Runs `mutate` on the draft, which is begun if need be.
@@ -340,26 +349,91 @@ impl Store {
 
     /// Makes all mutations since the last flush durable and visible, together.
     ///
+    /// Where it fails the store is as it was, the mutations stay, and so does the writer's lock: flush again once there
+    /// is space or the network is back, [`Self::rebase`] and flush again after a `Conflict`, or [`Self::abandon`].
+    /// Segments that are durable by then are not written again; but where writers share a storage, after a quarter of an
+    /// hour they are, lest a compaction takes them for leftovers.
+    ///
     /// # Cost
     /// One segment for each array family that was written to, one catalog.
     ///
     /// # Errors
-    /// `Storage` where the storage fails: nothing is visible then, and the mutations are lost with the draft. So they
-    /// are where an earlier mutation failed halfway.
+    /// `Storage` where the storage fails. After a failed fsync what was written cannot be trusted: every later flush then
+    /// fails with `Storage` and says to abandon. Where it cannot be learned whether the commit went through, the next
+    /// flush tells: it succeeds if it did.
+    ///
+    /// `Conflict` where another writer has committed since the first of these mutations, or where one of them failed
+    /// halfway: they can only be abandoned then, as after any other error.
     pub fn flush(&self) -> Result<FlushReport> {
         let mut state = self.state();
-        let Some(draft) = state.draft.take() else {
-            return Ok(FlushReport { snapshot: state.snapshot.number(), ..FlushReport::default() });
+        let State { snapshot, file, draft: held } = &mut *state;
+        let Some(draft) = held else {
+            return Ok(FlushReport { snapshot: snapshot.number(), ..FlushReport::default() });
         };
         draft.check_whole()?;
-        let (catalog, mut report, _lock) = draft.write_segments()?;
+        let (catalog, mut report) = draft.write_segments()?;
         let catalog = Arc::new(catalog);
         let storage = &self.inner.storage;
-        state.file = commit_catalog(&**storage, &catalog, &state.file)?;
-        report.catalog_bytes = state.file.bytes;
+        *file = commit_catalog(&**storage, &catalog, file)?;
+        report.catalog_bytes = file.bytes;
         let segments = self.inner.pool.segments_of(storage, &catalog);
-        state.snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        *snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        *held = None;
         Ok(report)
+    }
+
+    /// Moves the mutations since the last flush onto the newest committed snapshot, after a `Conflict`; tells whether it
+    /// is another one. Without mutations it is [`Self::refresh`].
+    ///
+    /// Where writers share a storage without a lock, of two that commit at once one is told `Conflict`. Both can go on if
+    /// they add different datasets or arrays, write to different arrays, or set attributes, of which the later commit
+    /// wins. A delete takes with it what others added to or wrote in what is deleted.
+    ///
+    /// ```
+    /// # use atlas_store::object_store::memory::InMemory;
+    /// # use atlas_store::{CreateOptions, Error, ObjectStorage, Result, Store};
+    /// fn commit(store: &Store) -> Result<()> {
+    ///     loop {
+    ///         match store.flush() {
+    ///             Err(Error::Conflict { .. }) => store.rebase()?,
+    ///             flushed => return flushed.map(drop),
+    ///         };
+    ///     }
+    /// }
+    /// # fn main() -> Result<()> {
+    /// # let storage = std::sync::Arc::new(ObjectStorage::new(std::sync::Arc::new(InMemory::new()), "")?);
+    /// # let one = Store::create_on(storage.clone(), CreateOptions::default())?;
+    /// # let other = Store::open_on(storage.clone())?;
+    ///
+    /// one.create_dataset("a")?;
+    /// other.create_dataset("b")?;
+    /// commit(&one)?;
+    /// commit(&other)?;
+    /// assert_eq!(other.snapshot().dataset_names().collect::<Vec<_>>(), ["a", "b"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cost
+    /// One read of the catalog; the indexes of segments that others committed, of families in which committed arrays were
+    /// written to. Where others declared arrays too, segments that are durable already are read and written once more, to
+    /// list their chunks under other ids; nothing is decoded or encoded again.
+    ///
+    /// # Errors
+    /// Where another writer is in the way the mutations stay as they were, to be abandoned: `AlreadyExists` where it
+    /// created the same dataset or declared the same array, `NotFound` where it deleted what was changed here,
+    /// `DtypeMismatch` where it declared an array of that name with another dtype, and `Conflict` where it wrote to,
+    /// compacted or declared anew an array that was written to here, or deleted and created anew a dataset that was
+    /// changed here. Each names the dataset and the array. `Storage` where the storage fails: call it again.
+    pub fn rebase(&self) -> Result<bool> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(draft) = &mut state.draft else { return self.refresh_state(state) };
+        draft.check_whole()?;
+        let Some((newest, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
+        draft.rebase(newest.clone())?;
+        (state.snapshot, state.file) = (newest, file);
+        Ok(true)
     }
 
     /// Rewrites the array families that hold deleted or overwritten chunks, and deletes what no reader needs: segments

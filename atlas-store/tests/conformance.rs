@@ -147,6 +147,21 @@ fn a_short_body_is_not_taken_for_the_object() {
 }
 
 #[test]
+fn a_refresh_without_a_change_reads_no_body() {
+    let faulty = Faulty::new(Fault::Fails);
+    let storage = remote(faulty.clone());
+    let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+    let reader = Store::open_on(storage).unwrap();
+    assert!(faulty.take_bytes_read() > 0);
+    assert!(!reader.refresh().unwrap() && !store.refresh().unwrap());
+    store.create_dataset("a").unwrap();
+    store.flush().unwrap();
+    assert_eq!(faulty.take_bytes_read(), 0);
+    assert!(reader.refresh().unwrap());
+    assert!(faulty.take_bytes_read() > 0);
+}
+
+#[test]
 fn a_commit_whose_reply_is_lost_is_settled_by_reading_back() {
     let faulty = Faulty::new(Fault::LosesReply);
     let storage = remote(faulty.clone());
@@ -172,6 +187,39 @@ fn an_upload_in_parts_that_fails_leaves_nothing() {
         assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Storage);
         assert!(faulty.heal());
         assert!(storage.list().unwrap().is_empty());
+        writer.finish().unwrap();
+        assert!(storage.get("large").unwrap().unwrap().0 == vec![7; 20 << 20]);
+    }
+}
+
+/// Each request of a flush fails in turn, or its reply is lost; the next flush commits what the first could not.
+#[test]
+fn a_flush_whose_request_fails_is_repeated() {
+    for fault in [Fault::Fails, Fault::LosesReply] {
+        for calls in 0.. {
+            let faulty = Faulty::new(fault);
+            let storage = remote(faulty.clone());
+            let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+            add(&store, "a", 1).unwrap();
+            store.flush().unwrap();
+            add(&store, "b", 2).unwrap();
+            faulty.fail_after(calls);
+            let first = store.flush();
+            let has_failed = faulty.heal();
+            if let Err(error) = first {
+                assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+                check(&Store::open_on(storage.clone()).unwrap(), &[("a", 1)]);
+                store.flush().unwrap();
+            }
+            check(&store, &[("a", 1), ("b", 2)]);
+            let reopened = Store::open_on(storage).unwrap();
+            check(&reopened, &[("a", 1), ("b", 2)]);
+            assert_eq!(reopened.verify().unwrap().orphans, []);
+            if !has_failed {
+                assert!(calls >= 3, "only {calls} calls");
+                break;
+            }
+        }
     }
 }
 

@@ -8,7 +8,8 @@
     reason = "tests"
 )]
 
-mod backend;
+#[path = "backend/counting.rs"]
+mod counting;
 #[path = "model/values.rs"]
 mod values;
 
@@ -17,7 +18,7 @@ use atlas_store::{
     ArrayData, ArraySchema, CancelToken, Cells, Codec, CreateOptions, DType, Element, ErrorKind, MemoryStorage,
     ObjectStorage, OpenOptions, ReadHooks, ReadProgress, Region, Snapshot, Storage, Store, VarCells,
 };
-use backend::counting::{Counting, Counts};
+use counting::{Counting, Counts};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -260,7 +261,7 @@ fn numbered(dtype: DType, shape: &[u64]) -> ArrayData {
 
 /// A store that counts, reopened so that only reads count, with a cache of so many bytes.
 fn counted(cache_bytes: u64, fill: impl Fn(&Store)) -> (Store, Arc<Counts>) {
-    let (storage, counts) = Counting::new(memory());
+    let (storage, counts) = Counting::around(memory());
     let store = create(&storage, Codec::Auto);
     fill(&store);
     store.flush().unwrap();

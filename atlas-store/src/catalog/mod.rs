@@ -165,6 +165,13 @@ impl Catalog {
         family
     }
 
+    /// Forgets a family that no dataset has (any more) and nothing is stored of: it must not bind anybody to its dtype.
+    /// Tells whether there was one.
+    pub(crate) fn forget_unused(&mut self, array: &str) -> bool {
+        let is_unused = self.families.get(array).is_some_and(|family| family.is_empty() && family.segments.is_empty());
+        is_unused && self.families.remove(array).is_some()
+    }
+
     fn intern(&mut self, schema: ArraySchema) -> Result<u32> {
         let schemas = &self.schemas;
         let interned = self.interned.get_or_insert_with(|| schemas.iter().cloned().zip(0u32..).collect());

@@ -9,7 +9,30 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-type Objects = BTreeMap<String, (Bytes, SystemTime)>;
+/// An object, when it was put, and as the how manieth.
+type Object = (Bytes, SystemTime, u64);
+
+#[derive(Debug, Default)]
+struct Objects {
+    by_name: BTreeMap<String, Object>,
+    puts: u64,
+}
+
+impl Objects {
+    fn put(&mut self, object: &str, bytes: Bytes) -> Version {
+        self.puts += 1;
+        self.by_name.insert(object.into(), (bytes, SystemTime::now(), self.puts));
+        version(self.puts)
+    }
+
+    fn version(&self, object: &str) -> Option<Version> {
+        self.by_name.get(object).map(|(_, _, put)| version(*put))
+    }
+}
+
+fn version(put: u64) -> Version {
+    Version(put.to_string())
+}
 
 /// Objects that live as long as a handle to them does.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +49,7 @@ impl MemoryStorage {
 
     /// The names of all objects.
     pub fn names(&self) -> Vec<String> {
-        self.objects().keys().cloned().collect()
+        self.objects().by_name.keys().cloned().collect()
     }
 
     fn objects(&self) -> MutexGuard<'_, Objects> {
@@ -41,40 +64,38 @@ impl Storage for MemoryStorage {
     }
 
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
-        Ok(self.objects().get(object).map(|(bytes, _)| (bytes.clone(), Version::of_bytes(bytes))))
+        Ok(self.objects().by_name.get(object).map(|(bytes, _, put)| (bytes.clone(), version(*put))))
     }
 
     fn open(&self, object: &str) -> Result<Arc<dyn ObjectReader>> {
         let missing = || Error::corrupt(object, 0, "the catalog names this object, which is missing");
-        let (bytes, _) = self.objects().get(object).cloned().ok_or_else(missing)?;
+        let (bytes, ..) = self.objects().by_name.get(object).cloned().ok_or_else(missing)?;
         Ok(Arc::new(MemoryReader { object: object.into(), bytes }))
     }
 
     fn create(&self, object: &str) -> Result<Box<dyn ObjectWriter>> {
-        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Vec::new() }))
+        Ok(Box::new(MemoryWriter { storage: self.clone(), object: object.into(), bytes: Some(Vec::new()) }))
     }
 
     fn replace(&self, object: &str, bytes: &[u8], expected: &Expected) -> Result<Version> {
         let mut objects = self.objects();
-        let current = objects.get(object).map(|(bytes, _)| Version::of_bytes(bytes));
-        if current.map_or(Expected::Absent, Expected::Version) != *expected {
+        if objects.version(object).map_or(Expected::Absent, Expected::Version) != *expected {
             return Err(Error::Conflict { message: format!("{object} was changed by another writer") });
         }
-        objects.insert(object.into(), (Bytes::copy_from_slice(bytes), SystemTime::now()));
-        Ok(Version::of_bytes(bytes))
+        Ok(objects.put(object, Bytes::copy_from_slice(bytes)))
     }
 
     fn list(&self) -> Result<Vec<ObjectInfo>> {
-        let info = |(object, (bytes, modified)): (&String, &(Bytes, SystemTime))| ObjectInfo {
+        let info = |(object, (bytes, modified, _)): (&String, &Object)| ObjectInfo {
             object: object.clone(),
             bytes: bytes.len() as u64,
             modified: *modified,
         };
-        Ok(self.objects().iter().map(info).collect())
+        Ok(self.objects().by_name.iter().map(info).collect())
     }
 
     fn delete(&self, object: &str) -> Result<()> {
-        self.objects().remove(object);
+        self.objects().by_name.remove(object);
         Ok(())
     }
 
@@ -136,22 +157,25 @@ impl ObjectReader for MemoryReader {
 struct MemoryWriter {
     storage: MemoryStorage,
     object: String,
-    bytes: Vec<u8>,
+    /// What was appended; taken once it is the object.
+    bytes: Option<Vec<u8>>,
 }
 
 impl ObjectWriter for MemoryWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.bytes.extend_from_slice(bytes);
+        self.bytes.get_or_insert_default().extend_from_slice(bytes);
         Ok(())
     }
 
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
-        let part = part(&self.object, &self.bytes, &range)?;
-        Ok(Bytes::copy_from_slice(&self.bytes[part]))
+        let bytes = self.bytes.as_deref().unwrap_or_default();
+        Ok(Bytes::copy_from_slice(&bytes[part(&self.object, bytes, &range)?]))
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.storage.objects().insert(self.object, (self.bytes.into(), SystemTime::now()));
+    fn finish(&mut self) -> Result<()> {
+        if let Some(bytes) = self.bytes.take() {
+            self.storage.objects().put(&self.object, bytes.into());
+        }
         Ok(())
     }
 }

@@ -40,6 +40,17 @@ pub enum Expected {
     Version(Version),
 }
 
+/// What a conditional get finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConditionalGet {
+    /// There is no such object.
+    Absent,
+    /// It is in the version that is known.
+    NotModified,
+    /// It is in this version.
+    Modified(Bytes, Version),
+}
+
 /// An object as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -63,6 +74,21 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// # Errors
     /// `Storage` where it cannot be read.
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>>;
+
+    /// As [`Self::get`], but for the bytes where the object is in the version that is `known`.
+    ///
+    /// # Cost
+    /// Where it is, the object is not read; unless the storage has no way to tell.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    fn get_unless(&self, object: &str, known: &Version) -> Result<ConditionalGet> {
+        Ok(match self.get(object)? {
+            None => ConditionalGet::Absent,
+            Some((_, version)) if version == *known => ConditionalGet::NotModified,
+            Some((bytes, version)) => ConditionalGet::Modified(bytes, version),
+        })
+    }
 
     /// Opens an object for reads of parts of it.
     ///
@@ -181,21 +207,23 @@ impl fmt::Debug for PendingRead {
 
 /// An object being written.
 pub trait ObjectWriter: Send + Sync {
-    /// Appends.
+    /// Appends all of `bytes` or, where that fails, none of them: they can be appended again.
     ///
     /// # Errors
-    /// `Storage` where that fails; the object must then be dropped.
+    /// `Storage` where that fails.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Bytes that were appended earlier.
+    /// Bytes that were appended earlier, until the object is finished.
     ///
     /// # Errors
     /// `Storage` where they cannot be read back.
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes>;
 
-    /// Makes the object exist, durably. Dropping the writer instead leaves nothing behind.
+    /// Makes the object exist, durably; nothing is appended to it any more. Where that fails it can be called again.
+    /// Dropping the writer instead leaves nothing behind.
     ///
     /// # Errors
-    /// `Storage` where that fails.
-    fn finish(self: Box<Self>) -> Result<()>;
+    /// `Storage` where that fails. Where what was appended may be lost (a failed fsync), every later call fails too, and
+    /// says so: the object must be written anew.
+    fn finish(&mut self) -> Result<()>;
 }

@@ -1,6 +1,7 @@
 //! What was written to one array family since the last flush.
 
-use super::builder::{SealedChunk, SegmentBuilder};
+use super::builder::{SealedChunk, SegmentBuilder, SegmentCopy};
+use crate::catalog::SegmentRef;
 use crate::cells::{ArrayData, Cells};
 use crate::codec::Codec;
 use crate::dtype::DType;
@@ -8,11 +9,13 @@ use crate::error::Result;
 use crate::grid::Grid;
 use crate::io::Storage;
 use crate::read::{Segment, check_extent, fill_cells, read_chunk, scatter};
+use crate::rebase::Renumbering;
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::stats::Statistics;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Sealed chunks that are held before they are encoded: several blocks, so that the cores share them.
 const QUEUE_BYTES: usize = 1 << 20;
@@ -30,7 +33,8 @@ pub(crate) struct PendingFamily {
     queue: Vec<SealedChunk>,
     queued: HashMap<(u64, u32), usize>,
     queue_bytes: usize,
-    builder: SegmentBuilder,
+    /// What the flush will commit, oldest first. Only the last may be open: an earlier one met a flush that failed.
+    segments: Vec<SegmentBuilder>,
     /// The rows of the arrays that need statistics at the flush, by id.
     pub(crate) touched: BTreeMap<u64, u32>,
 }
@@ -42,13 +46,7 @@ struct OpenChunk {
 }
 
 impl PendingFamily {
-    pub(crate) fn new(
-        dtype: DType,
-        codec: Codec,
-        object: String,
-        storage: Arc<dyn Storage>,
-        committed: Vec<Arc<Segment>>,
-    ) -> Self {
+    pub(crate) fn new(dtype: DType, codec: Codec, storage: Arc<dyn Storage>, committed: Vec<Arc<Segment>>) -> Self {
         PendingFamily {
             dtype,
             codec,
@@ -59,9 +57,28 @@ impl PendingFamily {
             queue: Vec::new(),
             queued: HashMap::new(),
             queue_bytes: 0,
-            builder: SegmentBuilder::new(dtype, object),
+            segments: Vec::new(),
             touched: BTreeMap::new(),
         }
+    }
+
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Whether there is a segment for what is written next.
+    pub(crate) fn is_open(&self) -> bool {
+        self.segments.last().is_some_and(SegmentBuilder::is_open)
+    }
+
+    /// Begins a segment of this name.
+    pub(crate) fn begin_segment(&mut self, object: String) {
+        self.segments.push(SegmentBuilder::new(self.dtype, object));
+    }
+
+    /// How many segments are committed.
+    pub(crate) fn committed_count(&self) -> usize {
+        self.committed.len()
     }
 
     /// Bytes of chunks that were written in part.
@@ -131,17 +148,21 @@ impl PendingFamily {
     }
 
     fn encode(&mut self) -> Result<()> {
-        self.builder.append(&self.queue, self.codec, &*self.storage)?;
-        self.queue.clear();
-        self.queued.clear();
-        self.queue_bytes = 0;
-        Ok(())
+        let Some(segment) = self.segments.last_mut() else { return Ok(()) };
+        if !self.queue.is_empty() {
+            segment.append(&self.queue, self.codec)?;
+            // They must not be appended again where the next step fails.
+            self.queue.clear();
+            self.queued.clear();
+            self.queue_bytes = 0;
+        }
+        if segment.is_open() { segment.spill_if_large(&*self.storage) } else { Ok(()) }
     }
 
     /// Seals the chunks that were written in part, to free their memory.
     pub(crate) fn seal_open(&mut self) -> Result<()> {
-        self.open_bytes = 0;
-        for ((id, chunk), open) in std::mem::take(&mut self.open) {
+        while let Some(((id, chunk), open)) = self.open.pop_first() {
+            self.open_bytes -= open.cells.byte_len();
             self.seal(id, chunk, open.region, &open.schema, open.cells)?;
         }
         Ok(())
@@ -155,8 +176,10 @@ impl PendingFamily {
         if let Some(&at) = self.queued.get(&(id, chunk)) {
             return Ok(Some(self.queue[at].cells.clone()));
         }
-        if let Some(cells) = self.builder.read_chunk(id, chunk)? {
-            return Ok(Some(cells));
+        for segment in self.segments.iter_mut().rev() {
+            if let Some(cells) = segment.read_chunk(id, chunk, &*self.storage)? {
+                return Ok(Some(cells));
+            }
         }
         for segment in self.committed.iter().rev() {
             if !segment.reference.may_hold(id) {
@@ -178,24 +201,81 @@ impl PendingFamily {
         self.open_bytes = self.open.values().map(|open| open.cells.byte_len()).sum();
     }
 
-    /// Encodes all that is left. After it, the statistics can be asked for and the segment finished.
+    /// Encodes all that is left. After it, the statistics can be asked for and the segments finished.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.seal_open()?;
         self.encode()?;
-        self.builder.sort();
+        self.segments.iter_mut().filter(|segment| segment.is_open()).for_each(SegmentBuilder::sort);
         Ok(())
     }
 
     /// The statistics of an array as it is now.
     pub(crate) fn statistics(&self, id: u64, schema: &ArraySchema) -> Result<Statistics> {
         let mut zones = committed_zones(&self.committed, id, schema)?;
-        zones.extend(self.builder.zones_of(id));
+        for segment in &self.segments {
+            zones.extend(segment.zones_of(id));
+        }
         Ok(merged(&zones, schema))
     }
 
-    /// Makes the segment durable; `None` where nothing was written.
-    pub(crate) fn finish(self) -> Result<Option<crate::catalog::SegmentRef>> {
-        if self.builder.is_empty() { Ok(None) } else { self.builder.finish(&*self.storage).map(Some) }
+    /// The names of the segments that the flush makes.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map(SegmentBuilder::object)
+    }
+
+    /// The arrays with an id before `first` that were written to.
+    pub(crate) fn written_before(&self, first: u64) -> BTreeSet<u64> {
+        let open = self.open.keys().map(|(id, _)| *id);
+        let queued = self.queue.iter().map(|sealed| sealed.array);
+        let appended = self.segments.iter().flat_map(SegmentBuilder::arrays);
+        open.chain(queued).chain(appended).filter(|id| *id < first).collect()
+    }
+
+    /// Copies of the segments that list chunks under other ids than these and take no others any more, with their
+    /// places; `name` gives each a name.
+    pub(crate) fn copy_renumbered(
+        &mut self,
+        ids: Renumbering,
+        mut name: impl FnMut() -> String,
+    ) -> Result<Vec<(usize, SegmentCopy)>> {
+        let segments = self.segments.iter_mut().enumerate();
+        let ended = segments.filter(|(_, segment)| !segment.is_open() && segment.arrays().any(|id| ids.changes(id)));
+        ended.map(|(at, segment)| Ok((at, segment.copy(name(), &*self.storage)?))).collect()
+    }
+
+    /// Copies the segments that were durable long before `now`, under other names.
+    pub(crate) fn renew(&mut self, now: Instant, mut name: impl FnMut() -> String) -> Result<()> {
+        for segment in self.segments.iter_mut().filter(|segment| segment.is_stale(now)) {
+            let copy = segment.copy(name(), &*self.storage)?;
+            segment.adopt(copy);
+        }
+        Ok(())
+    }
+
+    /// Takes copies in the place of what they are copies of.
+    pub(crate) fn adopt(&mut self, copies: Vec<(usize, SegmentCopy)>) {
+        for (at, copy) in copies {
+            self.segments[at].adopt(copy);
+        }
+    }
+
+    /// Goes on with other committed segments, ids and rows.
+    pub(crate) fn rebase(&mut self, committed: Vec<Arc<Segment>>, ids: Renumbering, rows: &HashMap<u32, u32>) {
+        self.committed = committed;
+        self.segments.iter_mut().for_each(|segment| segment.renumber(ids));
+        let open = std::mem::take(&mut self.open);
+        self.open = open.into_iter().map(|((id, chunk), open)| ((ids.of(id), chunk), open)).collect();
+        let queued = std::mem::take(&mut self.queued);
+        self.queued = queued.into_iter().map(|((id, chunk), at)| ((ids.of(id), chunk), at)).collect();
+        self.queue.iter_mut().for_each(|sealed| sealed.array = ids.of(sealed.array));
+        let touched = std::mem::take(&mut self.touched).into_iter();
+        self.touched = touched.filter_map(|(id, row)| Some((ids.of(id), *rows.get(&row)?))).collect();
+    }
+
+    /// Makes the segments durable that are not yet; gives all that hold chunks, oldest first.
+    pub(crate) fn finish(&mut self) -> Result<Vec<SegmentRef>> {
+        let written = self.segments.iter_mut().filter(|segment| !segment.is_empty());
+        written.map(|segment| segment.finish(&*self.storage)).collect()
     }
 }
 
@@ -243,4 +323,36 @@ fn merged(zones: &BTreeMap<u32, &Statistics>, schema: &ArraySchema) -> Statistic
 /// The statistics of a committed array, from its zone maps.
 pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &ArraySchema) -> Result<Statistics> {
     Ok(merged(&committed_zones(segments, id, schema)?, schema))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemoryStorage;
+    use std::time::Duration;
+
+    #[test]
+    fn a_segment_that_waited_long_is_written_anew() {
+        let storage = MemoryStorage::new();
+        let schema = Arc::new(ArraySchema::new(DType::Int32, &["x"], &[3]));
+        let mut pending = PendingFamily::new(DType::Int32, Codec::Auto, Arc::new(storage.clone()), Vec::new());
+        pending.begin_segment("t/one.af".into());
+        let data = ArrayData::from_numbers(vec![3], vec![1, 2, 3]).unwrap();
+        pending.write(7, &schema, &Region::full(&[3]), &data).unwrap();
+        pending.settle().unwrap();
+        let first = pending.finish().unwrap();
+        let mut renew = |after: u64| {
+            pending.renew(Instant::now() + Duration::from_secs(after), || "t/two.af".into()).unwrap();
+            let second = pending.finish().unwrap();
+            let found = pending.find(7, 0, &Region::full(&[3])).unwrap();
+            assert_eq!(found.as_ref(), Some(data.cells()));
+            second
+        };
+        assert_eq!(renew(60), first);
+        let second = renew(3600);
+        assert_eq!(second, [SegmentRef { object: "t/two.af".into(), ..first[0].clone() }]);
+        // Another name, the same bytes.
+        let bytes = |object: &str| storage.get(object).unwrap().unwrap().0;
+        assert_eq!(bytes("t/one.af"), bytes("t/two.af"));
+    }
 }

@@ -1,7 +1,7 @@
 //! The contract of `Storage`.
 
 use super::Fresh;
-use atlas_store::{ErrorKind, Expected, Storage, Version};
+use atlas_store::{ConditionalGet, ErrorKind, Expected, Storage, Version};
 use std::sync::Arc;
 
 fn put(storage: &Arc<dyn Storage>, object: &str, bytes: &[u8]) {
@@ -145,6 +145,21 @@ pub fn a_replacement_needs_the_expected_version(fresh: Fresh<'_>) {
     storage.delete("atlas.json").unwrap();
     conflicts(b"x", &Expected::Version(second));
     storage.replace("atlas.json", b"4", &Expected::Absent).unwrap();
+}
+
+pub fn a_conditional_get_tells_what_has_changed(fresh: Fresh<'_>) {
+    let storage = fresh();
+    storage.prepare().unwrap();
+    let first = storage.replace("atlas.json", b"1", &Expected::Absent).unwrap();
+    let get = |known: &Version| storage.get_unless("atlas.json", known).unwrap();
+    assert_eq!(get(&first), ConditionalGet::NotModified);
+    let second = storage.replace("atlas.json", b"2", &Expected::Version(first.clone())).unwrap();
+    assert_eq!(get(&first), ConditionalGet::Modified(b"2"[..].into(), second.clone()));
+    assert_eq!(get(&second), ConditionalGet::NotModified);
+    let never = Version::of_bytes(b"never");
+    assert_eq!(get(&never), ConditionalGet::Modified(b"2"[..].into(), second.clone()));
+    storage.delete("atlas.json").unwrap();
+    assert_eq!(get(&second), ConditionalGet::Absent);
 }
 
 /// Where there is a lock instead, one of those that race holds it.

@@ -34,7 +34,7 @@ pub struct Counting {
 }
 
 impl Counting {
-    pub fn new(inner: Arc<dyn Storage>) -> (Arc<dyn Storage>, Arc<Counts>) {
+    pub fn around(inner: Arc<dyn Storage>) -> (Arc<dyn Storage>, Arc<Counts>) {
         let counts = Arc::new(Counts::default());
         (Arc::new(Counting { inner, counts: counts.clone() }), counts)
     }

@@ -10,7 +10,7 @@ use atlas_store::object_store::{
 use futures::stream::{self, BoxStream, StreamExt};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What becomes of the call that fails.
@@ -34,6 +34,7 @@ struct State {
     now: AtomicUsize,
     most: AtomicUsize,
     updates: bool,
+    bytes_read: AtomicU64,
 }
 
 /// Memory, of which one call fails.
@@ -56,6 +57,7 @@ impl Faulty {
             now: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             updates,
+            bytes_read: AtomicU64::new(0),
         }))
     }
 
@@ -81,6 +83,11 @@ impl Faulty {
     /// Fails no more; tells whether it has.
     pub fn heal(&self) -> bool {
         self.0.left.swap(i64::MAX, Ordering::SeqCst) < 0
+    }
+
+    /// Bytes of bodies that were read since the last time.
+    pub fn take_bytes_read(&self) -> u64 {
+        self.0.bytes_read.swap(0, Ordering::SeqCst)
     }
 
     /// The most calls that were under way at a time.
@@ -124,7 +131,9 @@ impl ObjectStore for Faulty {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let is_short = self.0.fault == Fault::IsShort && self.0.left.load(Ordering::SeqCst) == 0;
         if !is_short {
-            return self.call(self.0.inner.get_opts(location, options)).await;
+            let got = self.call(self.0.inner.get_opts(location, options)).await?;
+            self.0.bytes_read.fetch_add(got.range.end - got.range.start, Ordering::SeqCst);
+            return Ok(got);
         }
         self.0.left.store(-1, Ordering::SeqCst);
         let got = self.0.inner.get_opts(location, options).await?;

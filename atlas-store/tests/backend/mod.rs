@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 pub mod contract;
-pub mod counting;
 pub mod faulty;
 pub mod scenarios;
 
@@ -17,13 +16,14 @@ type Check = fn(Fresh<'_>);
 
 /// Runs every function of [`contract`] and [`scenarios`].
 pub fn conform(backend: &str, fresh: Fresh<'_>) {
-    let checks: [(&str, Check); 13] = [
+    let checks: [(&str, Check); 14] = [
         ("an_object_is_whole_or_absent", contract::an_object_is_whole_or_absent),
         ("any_range_is_read", contract::any_range_is_read),
         ("a_large_object_is_read_and_written", contract::a_large_object_is_read_and_written),
         ("what_is_missing_is_told", contract::what_is_missing_is_told),
         ("names_may_be_any", contract::names_may_be_any),
         ("a_replacement_needs_the_expected_version", contract::a_replacement_needs_the_expected_version),
+        ("a_conditional_get_tells_what_has_changed", contract::a_conditional_get_tells_what_has_changed),
         ("one_of_those_that_race_replaces", contract::one_of_those_that_race_replaces),
         ("a_store_lives", scenarios::a_store_lives),
         ("every_catalog_variant_is_found", scenarios::every_catalog_variant_is_found),

@@ -10,13 +10,13 @@ mod writer;
 
 pub use options::ObjectOptions;
 
-use super::{Expected, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
+use super::{ConditionalGet, Expected, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::limit::LimitStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 use reader::RemoteReader;
 use runtime::wait;
 use std::any::Any;
@@ -87,6 +87,26 @@ impl ObjectStorage {
         Path::parse(path).map_err(|error| Error::storage(object, one_line(&error)))
     }
 
+    /// An object, or why not; `NotModified` where its ETag is `known`.
+    fn fetch(&self, object: &str, known: Option<String>) -> Result<ConditionalGet> {
+        let (store, path) = (self.store.clone(), self.path(object)?);
+        let got = wait(object, async move {
+            let got = store.get_opts(&path, GetOptions { if_none_match: known, ..GetOptions::default() }).await?;
+            let meta = got.meta.clone();
+            Ok((meta, got.bytes().await?))
+        })?;
+        match got {
+            Ok((meta, bytes)) if meta.size == bytes.len() as u64 => {
+                let version = version_of(meta.e_tag, meta.version, &bytes);
+                Ok(ConditionalGet::Modified(bytes, version))
+            }
+            Ok((meta, bytes)) => Err(short(object, bytes.len(), meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(ConditionalGet::Absent),
+            Err(object_store::Error::NotModified { .. }) => Ok(ConditionalGet::NotModified),
+            Err(error) => Err(failed(object, &error)),
+        }
+    }
+
     fn check_writable(&self) -> Result<()> {
         if self.is_read_only {
             return Err(Error::invalid(format!(
@@ -133,20 +153,18 @@ impl Storage for ObjectStorage {
     }
 
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
-        let (store, path) = (self.store.clone(), self.path(object)?);
-        let got = wait(object, async move {
-            let got = store.get(&path).await?;
-            let meta = got.meta.clone();
-            Ok((meta, got.bytes().await?))
-        })?;
-        match got {
-            Ok((meta, bytes)) if meta.size == bytes.len() as u64 => {
-                let version = version_of(meta.e_tag, meta.version, &bytes);
-                Ok(Some((bytes, version)))
-            }
-            Ok((meta, bytes)) => Err(short(object, bytes.len(), meta.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(failed(object, &error)),
+        match self.fetch(object, None)? {
+            ConditionalGet::Absent => Ok(None),
+            ConditionalGet::Modified(bytes, version) => Ok(Some((bytes, version))),
+            ConditionalGet::NotModified => Err(Error::storage(object, "not modified, but nothing was known of it")),
+        }
+    }
+
+    fn get_unless(&self, object: &str, known: &Version) -> Result<ConditionalGet> {
+        let e_tag = told_version(known).and_then(|told| told.e_tag);
+        match self.fetch(object, e_tag)? {
+            ConditionalGet::Modified(_, version) if version == *known => Ok(ConditionalGet::NotModified),
+            found => Ok(found),
         }
     }
 

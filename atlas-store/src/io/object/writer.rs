@@ -8,15 +8,13 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
-use tempfile::{SpooledData, SpooledTempFile};
 use tokio::task::{JoinSet, spawn_blocking};
 
 /// Up to this much is held in memory before it goes to a temporary file.
-const MEMORY_BYTES: usize = 1 << 20;
+const MEMORY_BYTES: u64 = 1 << 20;
 
 /// Parts of one object that are in memory and under way at a time.
 const PARTS_AT_ONCE: usize = 4;
@@ -24,57 +22,98 @@ const PARTS_AT_ONCE: usize = 4;
 /// No object has more parts than this, on any store.
 const MAX_PARTS: u64 = 10_000;
 
-/// An object that is gathered in a temporary file and uploaded when it is finished: what is abandoned was never there,
-/// and what was appended can be read back.
+/// An object that is gathered here and uploaded when it is finished: what is abandoned was never there, what was appended
+/// can be read back, and an upload that fails can be repeated.
 pub(super) struct RemoteWriter {
     storage: ObjectStorage,
     object: String,
     path: Path,
-    spool: SpooledTempFile,
+    spool: Spool,
+    /// Bytes that were appended. A write that fails halfway leaves more in a file; the next one goes over them.
     len: u64,
+    is_finished: bool,
+}
+
+enum Spool {
+    Memory(Vec<u8>),
+    /// A temporary file without a name.
+    File(Arc<File>),
+}
+
+impl Spool {
+    fn write_at(&mut self, bytes: &[u8], at: u64) -> std::io::Result<()> {
+        if let Spool::Memory(held) = self {
+            if at + bytes.len() as u64 <= MEMORY_BYTES {
+                held.extend_from_slice(bytes);
+                return Ok(());
+            }
+            let file = tempfile::tempfile()?;
+            file.write_all_at(held, 0)?;
+            *self = Spool::File(Arc::new(file));
+        }
+        match self {
+            Spool::File(file) => file.write_all_at(bytes, at),
+            Spool::Memory(_) => Ok(()),
+        }
+    }
+
+    /// A range of what was appended.
+    fn read(&self, range: Range<u64>) -> std::io::Result<Bytes> {
+        match self {
+            #[allow(clippy::cast_possible_truncation, reason = "the range was written from memory")]
+            Spool::Memory(held) => held
+                .get(range.start as usize..range.end as usize)
+                .map(Bytes::copy_from_slice)
+                .ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()),
+            Spool::File(file) => read_part(file, range).map(Bytes::from),
+        }
+    }
 }
 
 impl RemoteWriter {
     pub(super) fn new(storage: ObjectStorage, object: &str) -> Result<Self> {
         let path = storage.path(object)?;
-        Ok(RemoteWriter { storage, object: object.into(), path, spool: SpooledTempFile::new(MEMORY_BYTES), len: 0 })
+        Ok(RemoteWriter {
+            storage,
+            object: object.into(),
+            path,
+            spool: Spool::Memory(Vec::new()),
+            len: 0,
+            is_finished: false,
+        })
     }
 }
 
 impl ObjectWriter for RemoteWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.spool.write_all(bytes).map_err(|error| Error::storage(&self.object, error))?;
+        self.spool.write_at(bytes, self.len).map_err(|error| Error::storage(&self.object, error))?;
         self.len += bytes.len() as u64;
         Ok(())
     }
 
     fn read_back(&mut self, range: Range<u64>) -> Result<Bytes> {
-        let failed = |error| Error::storage(&self.object, error);
-        #[allow(clippy::cast_possible_truncation, reason = "the range was written from memory")]
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        self.spool.seek(SeekFrom::Start(range.start)).map_err(failed)?;
-        let read = self.spool.read_exact(&mut bytes);
-        self.spool.seek(SeekFrom::End(0)).map_err(failed)?;
-        read.map_err(failed)?;
-        Ok(bytes.into())
+        self.spool.read(range).map_err(|error| Error::storage(&self.object, error))
     }
 
-    fn finish(mut self: Box<Self>) -> Result<()> {
-        let (store, object, len, at_once) = (self.storage.store.clone(), self.object, self.len, self.storage.requests);
-        let path = self.path;
-        let put = if len <= PART_BYTES {
-            let mut bytes = Vec::new();
-            self.spool.rewind().map_err(|error| Error::storage(&object, error))?;
-            self.spool.read_to_end(&mut bytes).map_err(|error| Error::storage(&object, error))?;
-            wait(&object, async move { store.put(&path, bytes.into()).await.map(drop) })?
-        } else {
-            let file = match self.spool.into_inner() {
-                SpooledData::OnDisk(file) => Arc::new(file),
-                SpooledData::InMemory(_) => return Err(Error::storage(&object, "the temporary file is missing")),
-            };
-            wait(&object, async move { upload(&*store, &path, file, len, at_once.min(PARTS_AT_ONCE)).await })?
+    fn finish(&mut self) -> Result<()> {
+        if self.is_finished {
+            return Ok(());
+        }
+        let (store, path, len, at_once) =
+            (self.storage.store.clone(), self.path.clone(), self.len, self.storage.requests.min(PARTS_AT_ONCE));
+        let put = match &self.spool {
+            Spool::File(file) if len > PART_BYTES => {
+                let file = file.clone();
+                wait(&self.object, async move { upload(&*store, &path, file, len, at_once).await })?
+            }
+            spool => {
+                let bytes = spool.read(0..len).map_err(|error| Error::storage(&self.object, error))?;
+                wait(&self.object, async move { store.put(&path, bytes.into()).await.map(drop) })?
+            }
         };
-        put.map_err(|error| failed(&object, &error))
+        put.map_err(|error| failed(&self.object, &error))?;
+        self.is_finished = true;
+        Ok(())
     }
 }
 
