@@ -142,10 +142,8 @@ impl Draft {
         }
         let region = Region::try_new(start.to_vec(), data.shape().to_vec())?;
         region.check(&named, &schema.shape)?;
-        if let Some(family) = self.catalog.families.get_mut(array)
-            && let Some(entry) = Arc::make_mut(family).entry_mut(row)
-        {
-            entry.statistics = None;
+        if let Some(family) = self.catalog.families.get_mut(array) {
+            Arc::make_mut(family).forget_statistics(row);
         }
         self.is_clean = false;
         let pending = self.pending(array)?;
@@ -208,17 +206,16 @@ impl Draft {
         }
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
         for (array, pending) in &self.pending {
-            let Some(family) = self.catalog.families.get(array).cloned() else { continue };
-            let mut family = family;
-            let own = Arc::make_mut(&mut family);
+            let Some(family) = self.catalog.families.get_mut(array) else { continue };
+            let mut known = Vec::new();
             for (&id, &row) in &pending.touched {
                 // An array that was deleted and declared again has another id.
-                if let Some(entry) = own.entry_mut(row).filter(|entry| entry.id == id) {
+                if let Some(entry) = family.entry(row).filter(|entry| entry.id == id) {
                     let schema = &self.catalog.schemas[entry.schema as usize];
-                    entry.statistics = Some(pending.statistics(id, schema)?);
+                    known.push((row, pending.statistics(id, schema)?));
                 }
             }
-            self.catalog.families.insert(array.clone(), family);
+            Arc::make_mut(family).set_statistics(known);
         }
         let pending = std::mem::take(&mut self.pending);
         let finished: Vec<_> =

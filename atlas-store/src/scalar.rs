@@ -162,26 +162,29 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 
 /// A scalar as it stands in a catalog, whose dtype stands elsewhere: numbers as numbers, and as text what JSON cannot
 /// say. See [`StoredScalar::resolve`].
+#[derive(Clone)]
 pub(crate) enum StoredScalar {
     Bool(bool),
     Int(i64),
     UInt(u64),
+    /// Written with no more digits than a `float32` needs; parsed as [`StoredScalar::Float`].
+    Float32(f32),
     Float(f64),
     Text(Box<str>),
 }
 
 impl StoredScalar {
     pub(crate) fn new(scalar: &Scalar) -> Self {
-        let float = |value: f64, bits: u64, canonical: u64| match float_text(value, bits, canonical) {
-            Some(text) => StoredScalar::Text(text.into()),
-            None => StoredScalar::Float(value),
-        };
+        let text = |text: String| StoredScalar::Text(text.into());
         match scalar {
             Scalar::Bool(value) => StoredScalar::Bool(*value),
             Scalar::Int(value) | Scalar::Timestamp(value) => StoredScalar::Int(*value),
             Scalar::UInt(value) => StoredScalar::UInt(*value),
-            Scalar::Float32(value) => float((*value).into(), value.to_bits().into(), f32::NAN.to_bits().into()),
-            Scalar::Float64(value) => float(*value, value.to_bits(), f64::NAN.to_bits()),
+            Scalar::Float32(value) => float_text((*value).into(), value.to_bits().into(), f32::NAN.to_bits().into())
+                .map_or(StoredScalar::Float32(*value), text),
+            Scalar::Float64(value) => {
+                float_text(*value, value.to_bits(), f64::NAN.to_bits()).map_or(StoredScalar::Float(*value), text)
+            }
             Scalar::String(value) => StoredScalar::Text(value.clone()),
             Scalar::Binary(value) => {
                 StoredScalar::Text(value.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
@@ -198,6 +201,7 @@ impl StoredScalar {
         };
         let as_float = |stored: &StoredScalar| match stored {
             StoredScalar::Float(value) => Some(*value),
+            StoredScalar::Float32(value) => Some((*value).into()),
             StoredScalar::Int(value) => Some(*value as f64),
             StoredScalar::UInt(value) => Some(*value as f64),
             StoredScalar::Text(text) => float_word(text),
@@ -235,6 +239,7 @@ impl Serialize for StoredScalar {
             StoredScalar::Bool(value) => serializer.serialize_bool(*value),
             StoredScalar::Int(value) => serializer.serialize_i64(*value),
             StoredScalar::UInt(value) => serializer.serialize_u64(*value),
+            StoredScalar::Float32(value) => serializer.serialize_f32(*value),
             StoredScalar::Float(value) => serializer.serialize_f64(*value),
             StoredScalar::Text(value) => serializer.serialize_str(value),
         }
