@@ -11,6 +11,8 @@ mod family;
 mod statistics;
 
 pub use attributes::{AttributeColumn, AttributeValues};
+#[cfg(test)]
+pub(crate) use bounds::get as bound;
 pub use compact::Compact;
 pub(crate) use datasets::DatasetNames;
 pub(crate) use family::SegmentRef;

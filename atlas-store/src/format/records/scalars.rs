@@ -253,3 +253,64 @@ impl Serialize for WrittenScalars<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str, dtype: DType) -> Result<Vec<Option<Scalar>>, String> {
+        let scalars: Scalars = serde_json::from_str(json).unwrap();
+        let count = scalars.len();
+        let (cells, present) = scalars.resolve(dtype)?;
+        assert_eq!((cells.len(), present.len()), (count, count));
+        // What is written reads as the same again.
+        let msgpack = rmp_serde::to_vec(&WrittenScalars::Cells(dtype, &cells, present.clone())).unwrap();
+        let (again, still_present) = rmp_serde::from_slice::<Scalars>(&msgpack).unwrap().resolve(dtype).unwrap();
+        let get = |cells: &Cells, present: &Compact<bool>| {
+            let cell = |(at, present): (usize, bool)| present.then(|| crate::catalog::bound(dtype, cells, at).unwrap());
+            present.iter().enumerate().map(cell).collect::<Vec<_>>()
+        };
+        assert_eq!(get(&again, &still_present), get(&cells, &present));
+        Ok(get(&cells, &present))
+    }
+
+    #[test]
+    fn scalars_of_any_mix_resolve_to_their_dtype() {
+        let float = |value: f64| Some(Scalar::Float64(value));
+        let mixed = parsed(r#"[null, null, "NaN", 1.5, null, "inf", 3, -0.0]"#, DType::Float64).unwrap();
+        let expected = [None, None, float(f64::NAN), float(1.5), None, float(f64::INFINITY), float(3.0), float(-0.0)];
+        assert_eq!(mixed, expected);
+        let floats = parsed(r#"[0.1, null, "0x7fc00001", 7.038530691851021e-26]"#, DType::Float32).unwrap();
+        let odd = f32::from_bits(0x7fc0_0001);
+        let float = |value: f32| Some(Scalar::Float32(value));
+        assert_eq!(floats, [float(0.1), None, float(odd), float(7.038_530_7e-26)]);
+        let unsigned = parsed("[1, 18446744073709551615, null]", DType::UInt64).unwrap();
+        assert_eq!(unsigned, [Some(Scalar::UInt(1)), Some(Scalar::UInt(u64::MAX)), None]);
+        let small = parsed("[-128, 127]", DType::Int8).unwrap();
+        assert_eq!(small, [Some(Scalar::Int(-128)), Some(Scalar::Int(127))]);
+        assert_eq!(parsed("[null, true]", DType::Bool).unwrap(), [None, Some(Scalar::Bool(true))]);
+        let texts = parsed(r#"[null, "é", "", "NaN"]"#, DType::String).unwrap();
+        let text = |text: &str| Some(Scalar::String(text.into()));
+        assert_eq!(texts, [None, text("é"), text(""), text("NaN")]);
+        assert_eq!(parsed(r#"["00ff"]"#, DType::Binary).unwrap(), [Some(Scalar::Binary([0, 255].into()))]);
+        assert_eq!(parsed("[null, null]", DType::TimestampNanoseconds).unwrap(), [None, None]);
+        assert_eq!(parsed("[]", DType::Int16).unwrap(), []);
+    }
+
+    #[test]
+    fn scalars_of_another_dtype_are_refused() {
+        for (json, dtype) in [
+            ("[1, 128]", DType::Int8),
+            ("[-1]", DType::UInt16),
+            ("[1.5]", DType::Int64),
+            ("[1]", DType::String),
+            (r#"["x"]"#, DType::Float32),
+            (r#"["abc"]"#, DType::Binary),
+            ("[2]", DType::Bool),
+            ("[1, null, true]", DType::Int64),
+            ("[18446744073709551615]", DType::TimestampNanoseconds),
+        ] {
+            assert!(parsed(json, dtype).is_err(), "{json} as {dtype}");
+        }
+    }
+}
