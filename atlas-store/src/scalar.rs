@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn every_kind_of_float32_survives_json_and_msgpack() {
         let spread = (0..u32::MAX).step_by(20_011).map(f32::from_bits);
-        let odd = [0.1, -0.0, 1e-3, 0.001_000_000_1, 999_999_936.0, 1e9, 7.038_531e-26, f32::MIN_POSITIVE, 1e-45];
+        let odd = [0.1, -0.0, 1e-3, 999_999_936.0, 1e9, 7.038_531e-26, f32::MIN_POSITIVE, 1e-45];
         for value in spread.chain(odd) {
             let stored = StoredScalar::new(&Scalar::Float32(value));
             let json = serde_json::to_vec(&stored).unwrap();

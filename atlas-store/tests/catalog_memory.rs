@@ -1,5 +1,5 @@
 //! What an open catalog costs in memory: a ceiling that holds in future.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
 #[path = "fuzz/allocation.rs"]
 #[allow(dead_code, reason = "shared with the fuzz tests, which need more of it")]

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-/// More takes longer and gains little: most of a catalog is numbers.
-const ZSTD_LEVEL: i32 = 3;
+/// Every flush pays for it: level 3 makes a large catalog 15 % smaller in 1.6 times the time.
+const ZSTD_LEVEL: i32 = 1;
 const MSGPACK_MAGIC: &[u8; 8] = b"ATLASCAT";
 const JSON_TAIL: &str = "\n}\n";
 const JSON_START: &str = "{\"format\":\"atlas\",\"version\":";

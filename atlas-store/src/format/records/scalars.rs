@@ -283,7 +283,7 @@ mod tests {
         let floats = parsed(r#"[0.1, null, "0x7fc00001", 7.038530691851021e-26]"#, DType::Float32).unwrap();
         let odd = f32::from_bits(0x7fc0_0001);
         let float = |value: f32| Some(Scalar::Float32(value));
-        assert_eq!(floats, [float(0.1), None, float(odd), float(7.038_530_7e-26)]);
+        assert_eq!(floats, [float(0.1), None, float(odd), float(7.038_531e-26)]);
         let unsigned = parsed("[1, 18446744073709551615, null]", DType::UInt64).unwrap();
         assert_eq!(unsigned, [Some(Scalar::UInt(1)), Some(Scalar::UInt(u64::MAX)), None]);
         let small = parsed("[-128, 127]", DType::Int8).unwrap();
