@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::io::{Read, Write};
 
-/// Every flush pays for it: level 3 makes a large catalog 15 % smaller in 1.6 times the time.
+/// Every flush pays for it: level 3 makes a large catalog a fifth smaller in 1.6 times the time.
 const ZSTD_LEVEL: i32 = 1;
 const MSGPACK_MAGIC: &[u8; 8] = b"ATLASCAT";
 const JSON_TAIL: &str = "\n}\n";
