@@ -94,6 +94,12 @@ impl VarCells {
         self.bytes.len()
     }
 
+    /// Gives back memory that the cells do not need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.offsets.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+    }
+
     /// The offsets (one more than there are cells, the first 0) and the bytes.
     pub fn into_parts(self) -> (Vec<i64>, Vec<u8>) {
         (self.offsets, self.bytes)

@@ -144,10 +144,8 @@ impl Draft {
         }
         let region = Region::try_new(start.to_vec(), data.shape().to_vec())?;
         region.check(&named, &schema.shape)?;
-        if let Some(family) = self.catalog.families.get_mut(array)
-            && let Some(entry) = Arc::make_mut(family).entry_mut(row)
-        {
-            entry.statistics = None;
+        if let Some(family) = self.catalog.families.get_mut(array) {
+            Arc::make_mut(family).forget_statistics(row);
         }
         self.is_clean = false;
         let pending = self.pending(array)?;
@@ -249,13 +247,14 @@ impl Draft {
         }
         for (array, pending) in &mut self.pending {
             let Some(family) = families.get_mut(array) else { continue };
-            let own = Arc::make_mut(family);
+            let mut known = Vec::new();
             for (&id, &row) in &pending.touched {
                 // An array that was deleted and declared again has another id.
-                if let Some(entry) = own.entry_mut(row).filter(|entry| entry.id == id) {
-                    entry.statistics = Some(pending.statistics(id, &schemas[entry.schema as usize])?);
+                if let Some(entry) = family.entry(row).filter(|entry| entry.id == id) {
+                    known.push((row, pending.statistics(id, &schemas[entry.schema as usize])?));
                 }
             }
+            Arc::make_mut(family).set_statistics(known);
             pending.touched.clear();
         }
         let finished: Vec<_> = self

@@ -134,7 +134,7 @@ mod verify;
 mod write;
 
 pub use attribute::{Attribute, AttributeType};
-pub use catalog::{ArrayEntry, AttributeColumn, AttributeValues, Family};
+pub use catalog::{ArrayEntry, AttributeColumn, AttributeValues, Compact, Family, StatisticsColumns, Sums};
 pub use cells::{ArrayData, Cells, Element, VarCells};
 pub use codec::Codec;
 pub use compact::{CompactOptions, CompactReport};

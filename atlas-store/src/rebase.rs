@@ -130,7 +130,7 @@ impl Merge<'_> {
         Ok(found)
     }
 
-    fn newest_entry(&self, array: &str, row: u32) -> Option<&ArrayEntry> {
+    fn newest_entry(&self, array: &str, row: u32) -> Option<ArrayEntry<'_>> {
         self.newest.find_family(array)?.entry(row)
     }
 
@@ -176,15 +176,25 @@ impl Merge<'_> {
             }
             let written = self.written.get(array);
             let others = self.new_segments(array);
+            let mut statistics = Vec::new();
             for (row, entry) in family.entries() {
                 let known = known.filter(|_| self.is_known(row)).and_then(|known| known.entry(row));
                 if known.is_none_or(|known| known.id != entry.id) {
-                    self.declare(merged, array, row, entry)?;
+                    statistics.push((self.declare(merged, array, row, entry)?, entry.statistics()));
                 } else if written.is_some_and(|written| written.contains(&entry.id)) {
                     let target = self.row_of_array(merged, array, row, entry.id)?;
                     self.check_unwritten(&others, array, row, entry.id)?;
-                    set_statistics(&mut merged.catalog, array, target, entry);
+                    statistics.push((target, entry.statistics()));
                 }
+            }
+            if let Some(family) = merged.catalog.families.get_mut(array).filter(|_| !statistics.is_empty()) {
+                let family = Arc::make_mut(family);
+                // Those that are not known yet are made by the flush.
+                statistics
+                    .iter()
+                    .filter(|(_, known)| known.is_none())
+                    .for_each(|(row, _)| family.forget_statistics(*row));
+                family.set_statistics(statistics.into_iter().filter_map(|(row, known)| Some((row, known?))).collect());
             }
             // The draft has used up its segments' names.
             if let Some(merged) = merged.catalog.families.get_mut(array)
@@ -196,7 +206,8 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn declare(&self, merged: &mut Merged, array: &str, row: u32, entry: &ArrayEntry) -> Result<()> {
+    /// Declares an array in a row of the merged catalog, which it gives.
+    fn declare(&self, merged: &mut Merged, array: &str, row: u32, entry: ArrayEntry<'_>) -> Result<u32> {
         let target = self.row(merged, row)?;
         let schema = ArraySchema::clone(self.ours.schema(entry));
         merged.catalog.forget_unused(array);
@@ -211,8 +222,7 @@ impl Merge<'_> {
             }
             error => error,
         })?;
-        set_statistics(&mut merged.catalog, array, target, entry);
-        Ok(())
+        Ok(target)
     }
 
     /// The segments of a family that the base does not have.
@@ -264,12 +274,4 @@ impl Merge<'_> {
 
 fn conflict(message: String) -> Error {
     Error::Conflict { message }
-}
-
-fn set_statistics(catalog: &mut Catalog, array: &str, row: u32, from: &ArrayEntry) {
-    if let Some(family) = catalog.families.get_mut(array)
-        && let Some(entry) = Arc::make_mut(family).entry_mut(row)
-    {
-        entry.statistics.clone_from(&from.statistics);
-    }
 }

@@ -162,31 +162,42 @@ pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
 
 /// A scalar as it stands in a catalog, whose dtype stands elsewhere: numbers as numbers, and as text what JSON cannot
 /// say. See [`StoredScalar::resolve`].
+#[derive(Clone)]
 pub(crate) enum StoredScalar {
     Bool(bool),
     Int(i64),
     UInt(u64),
+    /// Written with no more digits than a `float32` needs; parsed as [`StoredScalar::Float`].
+    Float32(f32),
     Float(f64),
     Text(Box<str>),
 }
 
 impl StoredScalar {
     pub(crate) fn new(scalar: &Scalar) -> Self {
-        let float = |value: f64, bits: u64, canonical: u64| match float_text(value, bits, canonical) {
-            Some(text) => StoredScalar::Text(text.into()),
-            None => StoredScalar::Float(value),
-        };
+        let text = |text: String| StoredScalar::Text(text.into());
         match scalar {
             Scalar::Bool(value) => StoredScalar::Bool(*value),
             Scalar::Int(value) | Scalar::Timestamp(value) => StoredScalar::Int(*value),
             Scalar::UInt(value) => StoredScalar::UInt(*value),
-            Scalar::Float32(value) => float((*value).into(), value.to_bits().into(), f32::NAN.to_bits().into()),
-            Scalar::Float64(value) => float(*value, value.to_bits(), f64::NAN.to_bits()),
+            Scalar::Float32(value) => float_text((*value).into(), value.to_bits().into(), f32::NAN.to_bits().into())
+                .map_or(StoredScalar::of_f32(*value), text),
+            Scalar::Float64(value) => {
+                float_text(*value, value.to_bits(), f64::NAN.to_bits()).map_or(StoredScalar::Float(*value), text)
+            }
             Scalar::String(value) => StoredScalar::Text(value.clone()),
             Scalar::Binary(value) => {
                 StoredScalar::Text(value.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
             }
         }
+    }
+
+    /// A `float32` in as few digits as it needs, if parsing those as a `float64` and rounding gives it back. It does
+    /// between 10⁻³ and 10⁹: no decimal of nine digits is there so close to the middle between two `float32` that the
+    /// `float64` next to it is the middle. It does not for 7.038531e-26.
+    fn of_f32(value: f32) -> Self {
+        let has_short = value == 0.0 || (1e-3..1e9).contains(&value.abs());
+        if has_short { StoredScalar::Float32(value) } else { StoredScalar::Float(value.into()) }
     }
 
     /// The scalar of `dtype`; `None` where the stored value cannot be one.
@@ -198,6 +209,7 @@ impl StoredScalar {
         };
         let as_float = |stored: &StoredScalar| match stored {
             StoredScalar::Float(value) => Some(*value),
+            StoredScalar::Float32(value) => Some((*value).into()),
             StoredScalar::Int(value) => Some(*value as f64),
             StoredScalar::UInt(value) => Some(*value as f64),
             StoredScalar::Text(text) => float_word(text),
@@ -235,6 +247,7 @@ impl Serialize for StoredScalar {
             StoredScalar::Bool(value) => serializer.serialize_bool(*value),
             StoredScalar::Int(value) => serializer.serialize_i64(*value),
             StoredScalar::UInt(value) => serializer.serialize_u64(*value),
+            StoredScalar::Float32(value) => serializer.serialize_f32(*value),
             StoredScalar::Float(value) => serializer.serialize_f64(*value),
             StoredScalar::Text(value) => serializer.serialize_str(value),
         }
@@ -277,5 +290,29 @@ pub(crate) fn check_fill(array: &str, dtype: DType, fill: Option<&Scalar>) -> Re
             Err(Error::invalid(format!("fill value {fill} of array {array} does not fit dtype {dtype}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_float32_survives_json_and_msgpack() {
+        let spread = (0..u32::MAX).step_by(20_011).map(f32::from_bits);
+        let odd = [0.1, -0.0, 1e-3, 999_999_936.0, 1e9, 7.038_531e-26, f32::MIN_POSITIVE, 1e-45];
+        for value in spread.chain(odd) {
+            let stored = StoredScalar::new(&Scalar::Float32(value));
+            let json = serde_json::to_vec(&stored).unwrap();
+            let msgpack = rmp_serde::to_vec(&stored).unwrap();
+            for parsed in [
+                serde_json::from_slice::<StoredScalar>(&json).unwrap(),
+                rmp_serde::from_slice::<StoredScalar>(&msgpack).unwrap(),
+            ] {
+                assert_eq!(parsed.resolve(DType::Float32), Some(Scalar::Float32(value)), "{value:e}");
+            }
+        }
+        let json = |value: f32| serde_json::to_string(&StoredScalar::new(&Scalar::Float32(value))).unwrap();
+        assert_eq!(json(0.1), "0.1");
     }
 }

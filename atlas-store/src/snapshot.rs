@@ -101,7 +101,7 @@ impl Snapshot {
     }
 
     /// The declaration behind an entry of this snapshot.
-    pub fn schema(&self, entry: &ArrayEntry) -> &ArraySchema {
+    pub fn schema(&self, entry: ArrayEntry<'_>) -> &ArraySchema {
         self.inner.catalog.schema(entry)
     }
 
@@ -109,7 +109,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// `NotFound` if the dataset, or the array in it, does not exist.
-    pub fn array(&self, dataset: &str, array: &str) -> Result<(&ArrayEntry, &ArraySchema)> {
+    pub fn array(&self, dataset: &str, array: &str) -> Result<(ArrayEntry<'_>, &ArraySchema)> {
         let (entry, schema) = self.inner.catalog.array(self.dataset_row(dataset)?, array)?;
         Ok((entry, schema))
     }
@@ -298,7 +298,7 @@ impl Snapshot {
     fn for_each_chunk(
         &self,
         array: &str,
-        entry: &ArrayEntry,
+        entry: ArrayEntry<'_>,
         mut visit: impl FnMut(&Segment, usize) -> Result<()>,
     ) -> Result<()> {
         let mut seen = BTreeSet::new();

@@ -155,7 +155,7 @@ fn verify_statistics(
     for (row, entry) in family.entries() {
         let schema = snapshot.schema(entry);
         let expected = crate::write::array_statistics(segments, entry.id, schema)?;
-        if entry.statistics() != Some(&expected) {
+        if entry.statistics() != Some(expected) {
             problems.push(Problem {
                 object: "catalog".into(),
                 offset: None,

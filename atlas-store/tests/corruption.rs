@@ -19,7 +19,7 @@ fn contents(snapshot: &Snapshot) -> Result<Contents> {
         for family in snapshot.families() {
             if let Some(entry) = family.entry(row as u32) {
                 let data = snapshot.read(name, family.name(), None)?;
-                arrays.push((family.name().to_string(), data, entry.statistics().cloned()));
+                arrays.push((family.name().to_string(), data, entry.statistics()));
             }
         }
         all.push((name.to_string(), snapshot.attributes(row as u32), arrays));

@@ -32,7 +32,7 @@ pub(crate) struct Show {
 struct ArrayLine<'a> {
     array: &'a str,
     schema: &'a ArraySchema,
-    statistics: Option<&'a Statistics>,
+    statistics: Option<Statistics>,
     codec: String,
     chunks: u64,
     stored_bytes: u64,
@@ -106,7 +106,7 @@ impl Show {
             ("mean", Align::Right),
         ]);
         for line in arrays {
-            let statistics = line.statistics;
+            let statistics = line.statistics.as_ref();
             columns.push([
                 line.array.to_owned(),
                 line.schema.dtype.name().to_owned(),
@@ -150,7 +150,7 @@ impl ArrayLine<'_> {
             "codec": self.codec,
             "chunks": self.chunks,
             "stored_bytes": self.stored_bytes,
-            "statistics": describe::statistics_json(self.statistics),
+            "statistics": describe::statistics_json(self.statistics.as_ref()),
         })
     }
 }

@@ -89,7 +89,7 @@ impl Imported {
     }
 
     pub(crate) fn statistics(&self, array: &str) -> Statistics {
-        self.snapshot.array("d", array).unwrap().0.statistics().unwrap().clone()
+        self.snapshot.array("d", array).unwrap().0.statistics().unwrap()
     }
 
     pub(crate) fn attribute(&self, key: &str) -> Option<Attribute> {

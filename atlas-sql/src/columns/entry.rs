@@ -33,7 +33,7 @@ pub(crate) fn field(field: EntryField, name: &str) -> Field {
 struct Entry<'a> {
     row: u32,
     family: usize,
-    entry: &'a ArrayEntry,
+    entry: ArrayEntry<'a>,
     schema: &'a ArraySchema,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn column(view: &View, field: EntryField) -> Result<ArrayRef> {
         let texts: Vec<Option<String>> = entries.iter().map(value).collect();
         declaration::text(texts.iter().map(Option::as_deref))
     };
-    let known = |entry: &Entry<'_>, wanted| entry.entry.statistics().and_then(|known| statistic::value(known, wanted));
+    let known = |entry: &Entry<'_>, wanted| statistic::value(&entry.entry.statistics()?, wanted);
     let float = |wanted| -> ArrayRef {
         let value = |entry: &Entry<'_>| known(entry, wanted).as_ref().and_then(Scalar::as_f64);
         Arc::new(Float64Array::from_iter(entries.iter().map(value)))

@@ -6,16 +6,51 @@ use super::view::View;
 use crate::tensor::cells_array;
 use arrow::array::ArrayRef;
 use arrow::buffer::NullBuffer;
-use atlas_store::{Cells, DType, Element, Scalar, Statistics, Sum, with_physical};
+use atlas_store::{Cells, Compact, DType, Element, Family, Scalar, Statistics, Sum, with_physical};
 use datafusion::error::Result;
 
 /// One statistic of an array in every dataset; NULL where the dataset lacks the array.
 pub(crate) fn of_family(view: &View, family: usize, statistic: Statistic) -> Result<ArrayRef> {
-    let mut values = vec![None; view.snapshot.dataset_count()];
-    for (row, entry) in view.family(family)?.entries() {
-        values[row as usize] = entry.statistics().and_then(|statistics| value(statistics, statistic));
+    let datasets = view.snapshot.dataset_count();
+    let arrays = view.family(family)?;
+    let known = arrays.statistics();
+    match statistic {
+        // The catalog has these as the column that is wanted.
+        Statistic::Min => bounds(arrays, datasets, known.mins(), &known.has_exact_min()),
+        Statistic::Max => bounds(arrays, datasets, known.maxs(), &known.has_exact_max()),
+        _ => {
+            let mut values = vec![None; datasets];
+            for (row, entry) in arrays.entries() {
+                values[row as usize] = entry.statistics().and_then(|statistics| value(&statistics, statistic));
+            }
+            scalars(statistic.dtype(arrays.dtype()), &values)
+        }
     }
-    scalars(statistic.dtype(view.families[family].dtype), &values)
+}
+
+/// Bounds of a family's arrays over all datasets; NULL where there is none, or no array.
+fn bounds(family: &Family, datasets: usize, cells: &Cells, present: &Compact<bool>) -> Result<ArrayRef> {
+    let mut valid = vec![false; datasets];
+    for (row, present) in family.rows().iter().zip(present.iter()) {
+        valid[*row as usize] = present;
+    }
+    let everywhere = with_physical!(family.dtype().physical(), T => {
+        let mut everywhere = vec![T::default(); datasets];
+        for (row, cell) in family.rows().iter().zip(<T as Element>::unwrap(cells).unwrap_or_default()) {
+            everywhere[*row as usize] = *cell;
+        }
+        <T as Element>::wrap(everywhere)
+    }, var => {
+        let mut everywhere: Vec<&[u8]> = vec![&[]; datasets];
+        if let Cells::Var(cells) = cells {
+            for (row, cell) in family.rows().iter().zip(cells.iter()) {
+                everywhere[*row as usize] = cell;
+            }
+        }
+        Cells::Var(everywhere.into_iter().collect())
+    });
+    let nulls = NullBuffer::from(valid);
+    cells_array(family.dtype(), everywhere, (nulls.null_count() > 0).then_some(nulls))
 }
 
 /// One statistic; `None` where no cell has a value, or where only a bound is kept (of long text).

@@ -1,13 +1,16 @@
 //! Attributes of one key and type, over the datasets that have them.
 
+use super::compact::retain;
 use crate::attribute::{Attribute, AttributeType};
 use crate::cells::VarCells;
+use std::sync::Arc;
 
 /// The values of one attribute key of one type. A key whose values have several types has a column for each.
 #[derive(Debug, Clone)]
 pub struct AttributeColumn {
     key: String,
-    rows: Vec<u32>,
+    /// Shared with the other columns that every dataset has a value in.
+    rows: Arc<Vec<u32>>,
     values: AttributeValues,
 }
 
@@ -40,6 +43,15 @@ impl AttributeValues {
             AttributeValues::Float64(_) => AttributeType::Float64,
             AttributeValues::String(_) => AttributeType::String,
             AttributeValues::Timestamp(_) => AttributeType::TimestampNanoseconds,
+        }
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        match self {
+            AttributeValues::Bool(values) => values.shrink_to_fit(),
+            AttributeValues::Int64(values) | AttributeValues::Timestamp(values) => values.shrink_to_fit(),
+            AttributeValues::Float64(values) => values.shrink_to_fit(),
+            AttributeValues::String(values) => values.shrink_to_fit(),
         }
     }
 
@@ -78,10 +90,6 @@ impl AttributeValues {
     }
 
     fn retain(&mut self, keep: &[bool]) {
-        fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
-            let mut keep = keep.iter();
-            values.retain(|_| keep.next().copied().unwrap_or(false));
-        }
         match self {
             AttributeValues::Bool(values) => retain(values, keep),
             AttributeValues::Int64(values) | AttributeValues::Timestamp(values) => retain(values, keep),
@@ -102,11 +110,11 @@ impl AttributeColumn {
             AttributeType::String => AttributeValues::String(VarCells::default()),
             AttributeType::TimestampNanoseconds => AttributeValues::Timestamp(Vec::new()),
         };
-        AttributeColumn { key, rows: Vec::new(), values }
+        AttributeColumn { key, rows: Arc::default(), values }
     }
 
     /// `rows` ascending, `values` parallel to it.
-    pub(crate) fn from_parts(key: String, rows: Vec<u32>, values: AttributeValues) -> Self {
+    pub(crate) fn from_parts(key: String, rows: Arc<Vec<u32>>, values: AttributeValues) -> Self {
         AttributeColumn { key, rows, values }
     }
 
@@ -135,6 +143,10 @@ impl AttributeColumn {
         &self.rows
     }
 
+    pub(super) fn shared_rows(&self) -> &Arc<Vec<u32>> {
+        &self.rows
+    }
+
     /// The values, parallel to [`Self::rows`].
     pub fn values(&self) -> &AttributeValues {
         &self.values
@@ -156,21 +168,24 @@ impl AttributeColumn {
         match place {
             Ok(at) => self.values.put(at, value, true),
             Err(at) => {
-                self.rows.insert(at, row);
+                Arc::make_mut(&mut self.rows).insert(at, row);
                 self.values.put(at, value, false);
             }
         }
     }
 
     pub(crate) fn remove(&mut self, row: u32) {
-        let keep: Vec<bool> = self.rows.iter().map(|other| *other != row).collect();
-        self.values.retain(&keep);
-        self.rows.retain(|other| *other != row);
+        self.renumber(&|other| (other != row).then_some(other));
     }
 
+    /// Keeps the values whose row has a new number.
     pub(crate) fn renumber(&mut self, renumber: &impl Fn(u32) -> Option<u32>) {
         let keep: Vec<bool> = self.rows.iter().map(|row| renumber(*row).is_some()).collect();
         self.values.retain(&keep);
-        self.rows = self.rows.iter().filter_map(|row| renumber(*row)).collect();
+        self.rows = Arc::new(self.rows.iter().filter_map(|row| renumber(*row)).collect());
+    }
+
+    pub(super) fn rows_mut(&mut self) -> &mut Arc<Vec<u32>> {
+        &mut self.rows
     }
 }

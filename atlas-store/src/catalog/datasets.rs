@@ -2,8 +2,8 @@
 
 use crate::cells::VarCells;
 use crate::error::{Error, Result};
-use hashbrown::DefaultHashBuilder;
-use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
@@ -29,18 +29,35 @@ impl Clone for DatasetNames {
     }
 }
 
+impl Index {
+    /// The index of these names, and whether two of them are equal.
+    fn of(names: &VarCells) -> (Self, bool) {
+        let hasher = DefaultHashBuilder::default();
+        let mut rows = HashTable::with_capacity(names.len());
+        let mut has_duplicates = false;
+        for (row, name) in (0u32..).zip(names.iter()) {
+            let is_equal = |other: &u32| names.get(*other as usize) == name;
+            let rehash = |other: &u32| hasher.hash_one(names.get(*other as usize));
+            match rows.entry(hasher.hash_one(name), is_equal, rehash) {
+                Entry::Occupied(_) => has_duplicates = true,
+                Entry::Vacant(vacant) => {
+                    vacant.insert(row);
+                }
+            }
+        }
+        (Index { rows, hasher }, has_duplicates)
+    }
+}
+
 impl DatasetNames {
-    pub(crate) fn from_names(names: VarCells) -> Self {
-        DatasetNames { names, index: OnceLock::new() }
+    /// The names of a catalog; `None` where two are equal.
+    pub(crate) fn try_new(names: VarCells) -> Option<Self> {
+        let (index, has_duplicates) = Index::of(&names);
+        (!has_duplicates).then(|| DatasetNames { names, index: OnceLock::from(index) })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.names.len()
-    }
-
-    /// The names as they are packed.
-    pub(crate) fn packed(&self) -> &VarCells {
-        &self.names
     }
 
     /// The name of a row; empty out of range.
@@ -54,25 +71,13 @@ impl DatasetNames {
     }
 
     fn index(&self) -> &Index {
-        self.index.get_or_init(|| {
-            let hasher = DefaultHashBuilder::default();
-            let mut rows = HashTable::with_capacity(self.names.len());
-            for (row, name) in (0u32..).zip(self.names.iter()) {
-                rows.insert_unique(hasher.hash_one(name), row, |row| hasher.hash_one(self.names.get(*row as usize)));
-            }
-            Index { rows, hasher }
-        })
+        self.index.get_or_init(|| Index::of(&self.names).0)
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
         let index = self.index();
         let hash = index.hasher.hash_one(name.as_bytes());
         index.rows.find(hash, |row| self.names.get(*row as usize) == name.as_bytes()).copied()
-    }
-
-    /// Whether two rows have one name.
-    pub(crate) fn has_duplicates(&self) -> bool {
-        (0u32..).zip(self.iter()).any(|(row, name)| self.find(name) != Some(row))
     }
 
     /// Appends a name that is not there yet.

@@ -4,13 +4,20 @@
 //! shared between snapshots and copied only when they are changed.
 
 mod attributes;
+mod bounds;
+mod compact;
 mod datasets;
 mod family;
+mod statistics;
 
 pub use attributes::{AttributeColumn, AttributeValues};
+#[cfg(test)]
+pub(crate) use bounds::get as bound;
+pub use compact::Compact;
 pub(crate) use datasets::DatasetNames;
 pub(crate) use family::SegmentRef;
 pub use family::{ArrayEntry, Family};
+pub use statistics::{StatisticsColumns, Sums};
 
 use crate::attribute::{Attribute, AttributeType, check_key};
 use crate::codec::Codec;
@@ -77,12 +84,12 @@ impl Catalog {
         self.families.get(array).map(|family| &**family).ok_or_else(|| Error::not_found("array", array))
     }
 
-    pub(crate) fn schema(&self, entry: &ArrayEntry) -> &Arc<ArraySchema> {
+    pub(crate) fn schema(&self, entry: ArrayEntry<'_>) -> &Arc<ArraySchema> {
         // Entries are made with a schema number that exists, and checked when a catalog is read.
         &self.schemas[entry.schema as usize]
     }
 
-    pub(crate) fn array(&self, row: u32, array: &str) -> Result<(&ArrayEntry, &Arc<ArraySchema>)> {
+    pub(crate) fn array(&self, row: u32, array: &str) -> Result<(ArrayEntry<'_>, &Arc<ArraySchema>)> {
         let entry = self
             .families
             .get(array)
@@ -147,7 +154,7 @@ impl Catalog {
         let family = self.families.get_mut(array).ok_or_else(|| Error::not_found("array", array))?;
         let id = self.next_array_id;
         self.next_array_id += 1;
-        Arc::make_mut(family).insert(row, ArrayEntry { id, schema, statistics: None });
+        Arc::make_mut(family).insert(row, id, schema);
         Ok(id)
     }
 
@@ -228,9 +235,25 @@ impl Catalog {
     /// Drops the rows of deleted datasets and the schemas that nothing uses, and renumbers.
     pub(crate) fn settle(&mut self) {
         self.drop_unused_schemas();
-        if self.deleted.is_empty() {
-            return;
+        if !self.deleted.is_empty() {
+            self.drop_deleted();
         }
+        self.share_rows();
+    }
+
+    /// Lets the columns that every dataset has a value in have one list of rows.
+    fn share_rows(&mut self) {
+        let datasets = self.datasets.len();
+        let families = self.families.values().map(|family| family.shared_rows());
+        let attributes = self.attributes.values().map(|column| column.shared_rows());
+        let Some(rows) = families.chain(attributes).find(|rows| rows.len() == datasets).cloned() else { return };
+        // A column that is shared itself was not changed: it has shared rows.
+        let families = self.families.values_mut().filter_map(Arc::get_mut).map(Family::rows_mut);
+        let attributes = self.attributes.values_mut().filter_map(Arc::get_mut).map(AttributeColumn::rows_mut);
+        families.chain(attributes).filter(|own| own.len() == datasets).for_each(|own| *own = Arc::clone(&rows));
+    }
+
+    fn drop_deleted(&mut self) {
         let deleted = std::mem::take(&mut self.deleted);
         let mut new_row = 0u32;
         let rows: Vec<Option<u32>> = (0..self.datasets.len())
@@ -256,7 +279,7 @@ impl Catalog {
     fn drop_unused_schemas(&mut self) {
         let mut used = vec![false; self.schemas.len()];
         for family in self.families.values() {
-            family.entries().for_each(|(_, entry)| used[entry.schema as usize] = true);
+            family.schemas().iter().for_each(|schema| used[schema as usize] = true);
         }
         if used.iter().all(|used| *used) {
             return;

@@ -52,6 +52,12 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// The bytes that are held now.
+#[allow(dead_code, reason = "not every test that counts asks for it")]
+pub(crate) fn held() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
 /// Runs `work`; gives its result and the most bytes that it held at once.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.load(Ordering::Relaxed);

@@ -36,7 +36,7 @@ pub(crate) fn arrays(snapshot: &Snapshot, model: &Model, random: &mut Random) {
             let named = format!("{array:?} of {name:?}: {:?}", expected.schema);
             let (entry, schema) = snapshot.array(name, array).unwrap();
             assert_eq!(*schema, expected.schema, "{named}");
-            expected.check_statistics(entry.statistics().unwrap());
+            expected.check_statistics(&entry.statistics().unwrap());
             let read = snapshot.read(name, array, None).unwrap();
             assert_eq!(read.shape(), expected.schema.shape, "{named}");
             assert_eq!(scalars(&read), expected.cells, "{named}");
