@@ -2,7 +2,7 @@
 //! differences. Which of them is chosen by trying them on a sample of the block.
 
 use super::compressor::Compressor;
-use super::{EncodedBlock, Encoding, delta, page_of, planes, split_pages};
+use super::{EncodedBlock, EncodedPage, Encoding, delta, page_of, planes, split_pages};
 use crate::cells::Element;
 use crate::error::Result;
 
@@ -67,9 +67,11 @@ fn cost(stored: usize, passes: usize) -> usize {
 
 /// Blocks up to this are tried whole; of larger ones a quarter is sampled, at least this much and at most `SAMPLE_MAX`.
 const SAMPLE_MIN: usize = 16 << 10;
-const SAMPLE_MAX: usize = 64 << 10;
+const SAMPLE_MAX: usize = 32 << 10;
 /// A sample is so many runs of neighbouring cells from all over the block.
 const SAMPLE_RUNS: usize = 8;
+/// A sample has no distant repetitions: blocks come out smaller than it foretells.
+const SAMPLE_EXCESS: f64 = 1.1;
 
 fn sample<T: Element>(cells: &[T]) -> Vec<T> {
     let bytes = (size_of_val(cells) / 4).clamp(SAMPLE_MIN, SAMPLE_MAX);
@@ -93,18 +95,28 @@ pub(super) fn encode<T: Element>(
     let mut best = None;
     let mut best_cost = cost(size_of_val(&sample[..]), 0);
     for form in FORMS.into_iter().filter(|form| size_of::<T>() > 1 || !form.planes) {
-        let stored = encode_page(&sample, compressor, form)?.len();
-        if cost(stored, form.passes()) < best_cost {
-            best_cost = cost(stored, form.passes());
-            best = Some((form, stored));
+        let bytes = encode_page(&sample, compressor, form)?;
+        let own_cost = cost(bytes.len(), form.passes());
+        if own_cost < best_cost {
+            best_cost = own_cost;
+            best = Some((form, bytes));
         }
     }
-    let Some((form, stored)) = best else { return Ok(None) };
-    if stored as f64 * cells.len() as f64 > limit as f64 * sample.len() as f64 {
+    let Some((form, bytes)) = best else { return Ok(None) };
+    let expected = bytes.len() as f64 / sample.len() as f64 * cells.len() as f64;
+    if expected > limit as f64 * SAMPLE_EXCESS {
         return Ok(None);
     }
-    let block = encode_as(cells, pages, compressor, form)?;
+    let block = if pages == [sample.len()] {
+        block_of(compressor, form, vec![page_of(cells, bytes)])
+    } else {
+        encode_as(cells, pages, compressor, form)?
+    };
     Ok(Some(block).filter(|block| block.stored_bytes() < limit.min(size_of_val(cells))))
+}
+
+fn block_of(compressor: Compressor, form: Form, pages: Vec<EncodedPage>) -> EncodedBlock {
+    EncodedBlock { encoding: Encoding::of(compressor, form), header: Vec::new(), pages }
 }
 
 pub(super) fn encode_as<T: Element>(
@@ -116,7 +128,7 @@ pub(super) fn encode_as<T: Element>(
     let pages = split_pages(cells, pages)
         .map(|page| Ok(page_of(page, encode_page(page, compressor, form)?)))
         .collect::<Result<_>>()?;
-    Ok(EncodedBlock { encoding: Encoding::of(compressor, form), header: Vec::new(), pages })
+    Ok(block_of(compressor, form, pages))
 }
 
 fn encode_page<T: Element>(cells: &[T], compressor: Compressor, form: Form) -> Result<Vec<u8>> {
