@@ -38,19 +38,20 @@ const BLOCK_BYTES: usize = 256 << 10;
 impl Case {
     /// Chunks of numbers, each with the length of its rows; packed into blocks, or each in its own.
     pub(crate) fn numbers<T: Element>(name: &str, chunks: &[(Vec<T>, usize)], is_packed: bool) -> Case {
-        let mut parts: Vec<(Vec<T>, Vec<(usize, usize)>)> = Vec::new();
+        let mut blocks: Vec<(Vec<T>, Part)> = Vec::new();
         for (cells, row_cells) in chunks {
-            match parts.last_mut() {
-                Some((block, cuts))
+            let chunk = (cells.len(), *row_cells);
+            match blocks.last_mut() {
+                Some((block, part))
                     if is_packed && size_of_val(&block[..]) + size_of_val(&cells[..]) <= BLOCK_BYTES =>
                 {
                     block.extend_from_slice(cells);
-                    cuts.push((cells.len(), *row_cells));
+                    part.chunks.push(chunk);
                 }
-                _ => parts.push((cells.clone(), vec![(cells.len(), *row_cells)])),
+                _ => blocks.push((cells.clone(), Part { cells: T::wrap(Vec::new()), chunks: vec![chunk] })),
             }
         }
-        let parts = parts.into_iter().map(|(cells, chunks)| Part { cells: T::wrap(cells), chunks }).collect();
+        let parts = blocks.into_iter().map(|(cells, part)| Part { cells: T::wrap(cells), ..part }).collect();
         Case { name: name.into(), is_bool: false, parts }
     }
 

@@ -65,17 +65,20 @@ fn cost(stored: usize, passes: usize) -> usize {
     stored.saturating_mul([10_000, 10_300, 10_609, 10_927][passes.min(3)])
 }
 
-/// Blocks up to this are tried whole; of larger ones a quarter is sampled, at least this much and at most `SAMPLE_MAX`.
+/// Blocks up to this are tried whole.
 const SAMPLE_MIN: usize = 16 << 10;
-const SAMPLE_MAX: usize = 32 << 10;
+/// Of larger ones a quarter is sampled up to this, and beyond it a sixteenth, up to `SAMPLE_MAX`.
+const SAMPLE_OF_PACKED: usize = 32 << 10;
+const SAMPLE_MAX: usize = 256 << 10;
 /// A sample is so many runs of neighbouring cells from all over the block.
 const SAMPLE_RUNS: usize = 8;
 /// A sample has no distant repetitions: blocks come out smaller than it foretells.
 const SAMPLE_EXCESS: f64 = 1.1;
 
 fn sample<T: Element>(cells: &[T]) -> Vec<T> {
-    let bytes = (size_of_val(cells) / 4).clamp(SAMPLE_MIN, SAMPLE_MAX);
-    if size_of_val(cells) <= bytes {
+    let raw_bytes = size_of_val(cells);
+    let bytes = (raw_bytes / 4).clamp(SAMPLE_MIN, SAMPLE_OF_PACKED).max(raw_bytes / 16).min(SAMPLE_MAX);
+    if raw_bytes <= bytes {
         return cells.to_vec();
     }
     let run = bytes / size_of::<T>() / SAMPLE_RUNS;

@@ -14,8 +14,8 @@ impl Noise {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u32) -> i64 {
-        i64::from(self.next() as u32 % end)
+    fn below(&mut self, end: u64) -> i64 {
+        (self.next() % end).cast_signed()
     }
 
     /// From 0 to 1.
