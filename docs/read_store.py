@@ -318,16 +318,17 @@ class Segment:
         header = self._bytes(int(self.header_at[block]), int(self.header_bytes[block]))
         check((crc32c(header) if header else 0) == self.header_crc[block], f"{what}: checksum of its block's header")
         raw = self._bytes(int(self.page_at[page]), int(self.stored[page]), self.page_crc[page], f"page {page}")
-        check(encoding <= 5 and (width or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
-        packing = "zstd" if encoding in (1, 2) else "lz4 block"
-        if encoding in (1, 3):
+        check(encoding <= 9 and (width or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
+        packing = "zstd" if encoding in (1, 2, 6, 7) else "lz4 block"
+        if encoding in (1, 3, 6, 8):
             raw = unpack(packing, raw, what, size)
-        elif encoding in (2, 4):
+        elif encoding in (2, 4, 7, 9):
             lengths, planes = np.frombuffer(raw, "<u4", width), raw[4 * width :]
             ends = starts(lengths & 0x7FFFFFFF)
             planes = [planes[start:end] for start, end in pairwise(ends)] + [planes[ends[-1] :]]
             check(planes.pop() == b"", f"{what}: bytes after its planes")
             planes = [unpack(packing, plane, what, cells) if n < 2**31 else plane for n, plane in zip(lengths, planes)]
+            planes = [plane * cells if n == 2**31 + 1 else plane for n, plane in zip(lengths, planes)]
             check({*map(len, planes)} == {cells}, f"{what}: a plane of another length than {cells}")
             raw = np.frombuffer(b"".join(planes), np.uint8).reshape(width, cells).T.tobytes()
         elif encoding == 5:
@@ -337,6 +338,9 @@ class Segment:
             file.chunk_decompressor(header[used:], number)[0].read_page_into(raw, cells, out)
             raw = out.tobytes()
         check(len(raw) == size, f"{what}: {len(raw)} bytes, not {size}")
+        if encoding >= 6:
+            zigzag = np.frombuffer(raw, f"<u{width}")
+            raw = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), dtype=zigzag.dtype).tobytes()
         return np.frombuffer(raw, stored_as) if width else texts(raw, self.dtype, cells, what)
 
 

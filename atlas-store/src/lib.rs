@@ -137,6 +137,8 @@ pub use attribute::{Attribute, AttributeType};
 pub use catalog::{ArrayEntry, AttributeColumn, AttributeValues, Compact, Family, StatisticsColumns, Sums};
 pub use cells::{ArrayData, Cells, Element, VarCells};
 pub use codec::Codec;
+#[doc(hidden)]
+pub use codec::measure;
 pub use compact::{CompactOptions, CompactReport};
 pub use draft::FlushReport;
 pub use dtype::{DType, Physical};

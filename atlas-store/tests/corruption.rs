@@ -39,6 +39,9 @@ fn build(directory: &Path, options: CreateOptions) -> Contents {
         store.define_array(&name, "t", schema).unwrap();
         let cells = (0..30).map(|cell| (cell as f32 * 0.7 + k as f32).sin()).collect();
         store.write_array(&name, "t", &[0, 0], &ArrayData::from_numbers(vec![6, 5], cells).unwrap()).unwrap();
+        store.define_array(&name, "h", ArraySchema::new(DType::Int64, &["h"], &[24])).unwrap();
+        let hours = (0..24i64).map(|hour| (i64::from(k) * 24 + hour) * 3_600_000_000_000).collect();
+        store.write_array(&name, "h", &[0], &ArrayData::from_numbers(vec![24], hours).unwrap()).unwrap();
         store.define_array(&name, "s", ArraySchema::new(DType::String, &["z"], &[2])).unwrap();
         store.write_array(&name, "s", &[0], &ArrayData::from_strings(vec![2], ["ab", "é"]).unwrap()).unwrap();
     }

@@ -61,8 +61,17 @@ fn build(codec: Codec) -> Objects {
         write("whole", ArrayData::from_numbers(shape.to_vec(), doubles).unwrap(), None);
         let shorts = numbers(k).map(|cell| cell as i16).collect();
         write("i", ArrayData::from_numbers(shape.to_vec(), shorts).unwrap(), Some(Scalar::Int(-1)));
-        let times = Cells::I64(numbers(k).take(50).map(|cell| cell as i64 * 1_000_000_000).collect());
+        // Encodings differ: equal steps, unequal steps, no steps at all.
+        let times = Cells::I64((0..50i64).map(|hour| hour * 3_600_000_000_000).collect());
         write("t", ArrayData::try_new(DType::TimestampNanoseconds, vec![50], times).unwrap(), None);
+        let walk = numbers(k).scan(0i64, |sum, cell| {
+            *sum += (cell * 7919 % 65_536) as i64;
+            Some(*sum)
+        });
+        write("walk", ArrayData::from_numbers(shape.to_vec(), walk.collect()).unwrap(), None);
+        let mut random = Random(k);
+        let readings = (0..1200).map(|_| random.below(5000) as u32).collect();
+        write("r", ArrayData::from_numbers(shape.to_vec(), readings).unwrap(), None);
         let bools = Cells::U8(numbers(k).take(90).map(|cell| (cell & 1) as u8).collect());
         write("b", ArrayData::try_new(DType::Bool, vec![90], bools).unwrap(), None);
         let texts = numbers(k).take(60).map(|cell| format!("é{}", "x".repeat((cell % 90) as usize)));
@@ -169,6 +178,17 @@ fn fuzz_segments(change: impl Fn(&mut Segment, &mut Random) -> Vec<u8>) {
 }
 
 #[test]
+fn the_fuzzed_stores_have_blocks_of_every_encoding() {
+    let mut codes = std::collections::BTreeSet::new();
+    for objects in CODECS.map(build) {
+        for (_, bytes) in objects.iter().filter(|(name, _)| name.ends_with(".af")) {
+            codes.extend(Index::parse(&Segment::parse(bytes).index).columns[0].iter().copied());
+        }
+    }
+    assert_eq!(codes, (0..10).collect());
+}
+
+#[test]
 fn segment_indexes() {
     fuzz_segments(|segment, random| {
         let mut index = Index::parse(&segment.index);
@@ -220,7 +240,7 @@ fn blocks_and_pages() {
         if random.below(4) == 0 {
             // Another encoding than the one the bytes are in.
             let at = random.below(index.columns[0].len());
-            index.columns[0][at] = random.below(7) as u64;
+            index.columns[0][at] = random.below(11) as u64;
         }
         index.sign(&segment.blocks);
         segment.index = index.encode();

@@ -4,7 +4,7 @@
 //! # Source
 //! The format of the crate `pco`, version 1 (<https://docs.rs/pco>).
 
-use super::{EncodedBlock, Encoding, page_of};
+use super::{EncodedBlock, Encoding, page_of, split_pages};
 use crate::cells::Element;
 use crate::dtype::Physical;
 use crate::error::{Error, Result};
@@ -26,9 +26,9 @@ fn encode_numbers<T: Number + Element>(cells: &[T], pages: &[usize]) -> Result<E
     let header = file.write_header(Vec::new()).map_err(failed)?;
     let header = chunk.write_meta(header).map_err(failed)?;
     let mut encoded = Vec::with_capacity(pages.len());
-    for (index, &count) in pages.iter().enumerate() {
+    for (index, page) in split_pages(cells, pages).enumerate() {
         let bytes = chunk.write_page(index, Vec::with_capacity(chunk.page_size_hint(index))).map_err(failed)?;
-        encoded.push(page_of(count, size_of::<T>(), bytes));
+        encoded.push(page_of(page, bytes));
     }
     Ok(EncodedBlock { encoding: Encoding::Pco, header, pages: encoded })
 }

@@ -1,36 +1,76 @@
 //! Byte planes: byte `k` of every cell together, each plane compressed on its own, or left raw where that is no gain
 //! (the noise of mantissas, at the cost of a copy instead of a decompression).
 //!
-//! A page is, for each plane, a `u32` of its stored length (the top bit set where it is raw), then the planes.
+//! A page is, for each plane, a `u32` of its stored length (the top bit set where it is raw), then the planes. A raw plane
+//! of one byte says that all cells share it.
 
-use super::Compressor;
+use super::compressor::Compressor;
 use crate::error::{Error, Result};
 
 const RAW: u32 = 1 << 31;
 
-pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor) -> Result<Vec<u8>> {
-    let cells = raw.len() / width;
-    let mut lengths = Vec::with_capacity(width * 4);
-    let mut body = Vec::new();
-    let mut plane = vec![0u8; cells];
-    for k in 0..width {
-        for (byte, cell) in plane.iter_mut().zip(raw.chunks_exact(width)) {
+/// Runs `$body` with `$width` as the constant that `$value` is: loops over a constant width are unrolled.
+macro_rules! with_width {
+    ($value:expr, $width:ident => $body:expr) => {
+        match $value {
+            1 => with_width!(@ 1, $width, $body),
+            2 => with_width!(@ 2, $width, $body),
+            4 => with_width!(@ 4, $width, $body),
+            _ => with_width!(@ 8, $width, $body),
+        }
+    };
+    (@ $number:literal, $width:ident, $body:expr) => {{
+        const $width: usize = $number;
+        $body
+    }};
+}
+
+fn split<const WIDTH: usize>(raw: &[u8], planes: &mut [u8]) {
+    let cells = raw.as_chunks::<WIDTH>().0;
+    if cells.is_empty() {
+        return;
+    }
+    for (k, plane) in planes.chunks_exact_mut(cells.len()).enumerate() {
+        for (byte, cell) in plane.iter_mut().zip(cells) {
             *byte = cell[k];
         }
-        let packed = compressor.compress(&plane)?;
-        let is_raw = packed.len() * 100 >= plane.len() * 95;
-        let stored = if is_raw { &plane } else { &packed };
+    }
+}
+
+fn join<const WIDTH: usize>(planes: &[&[u8]; 8], out: &mut [u8]) {
+    let cells = out.as_chunks_mut::<WIDTH>().0;
+    let planes: [&[u8]; WIDTH] = std::array::from_fn(|k| &planes[k][..cells.len()]);
+    for (at, cell) in cells.iter_mut().enumerate() {
+        *cell = std::array::from_fn(|k| planes[k][at]);
+    }
+}
+
+pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor) -> Result<Vec<u8>> {
+    let cells = raw.len() / width;
+    let mut planes = vec![0u8; raw.len()];
+    with_width!(width, WIDTH => split::<WIDTH>(raw, &mut planes));
+    let mut out = vec![0u8; width * 4];
+    for k in 0..width {
+        let plane = &planes[k * cells..(k + 1) * cells];
+        let packed;
+        let (stored, flag) = match plane.first() {
+            Some(first) if plane.iter().all(|byte| byte == first) => (&plane[..1], RAW),
+            _ => {
+                packed = compressor.compress(plane)?;
+                if packed.len() * 100 >= plane.len() * 95 { (plane, RAW) } else { (&packed[..], 0) }
+            }
+        };
         let length = u32::try_from(stored.len())
             .ok()
             .filter(|length| length & RAW == 0)
             .ok_or_else(|| Error::invalid("a page of planes passes 2 GiB"))?;
-        lengths.extend_from_slice(&(length | if is_raw { RAW } else { 0 }).to_le_bytes());
-        body.extend_from_slice(stored);
+        out[k * 4..(k + 1) * 4].copy_from_slice(&(length | flag).to_le_bytes());
+        out.extend_from_slice(stored);
     }
-    lengths.extend_from_slice(&body);
-    Ok(lengths)
+    Ok(out)
 }
 
+/// Decodes to exactly `out.len()` bytes; `width` is 1, 2, 4 or 8 and divides them.
 pub(super) fn decode(
     stored: &[u8],
     width: usize,
@@ -40,24 +80,27 @@ pub(super) fn decode(
 ) -> Result<(), String> {
     let cells = out.len() / width;
     let (lengths, mut body) = stored.split_at_checked(width * 4).ok_or("planes: page is too short")?;
-    scratch.resize(cells, 0);
+    scratch.resize(width * cells, 0);
+    let mut free = &mut scratch[..];
+    let mut planes: [&[u8]; 8] = [&[]; 8];
     for (k, word) in lengths.as_chunks::<4>().0.iter().enumerate() {
         let word = u32::from_le_bytes(*word);
         let (plane, rest) =
             body.split_at_checked((word & !RAW) as usize).ok_or("planes: a plane passes the end of its page")?;
         body = rest;
-        let plane = if word & RAW != 0 {
-            if plane.len() != cells {
-                return Err(format!("planes: plane {k} holds {} bytes, expected {cells}", plane.len()));
-            }
-            plane
-        } else {
-            compressor.decompress(plane, scratch)?;
-            &*scratch
-        };
-        for (cell, byte) in out.chunks_exact_mut(width).zip(plane) {
-            cell[k] = *byte;
+        if word & RAW != 0 && plane.len() == cells {
+            planes[k] = plane;
+            continue;
         }
+        let (decoded, rest) = std::mem::take(&mut free).split_at_mut(cells);
+        free = rest;
+        match (word & RAW != 0, plane) {
+            (false, _) => compressor.decompress(plane, decoded)?,
+            (true, [byte]) => decoded.fill(*byte),
+            (true, _) => return Err(format!("planes: plane {k} holds {} bytes, expected {cells}", plane.len())),
+        }
+        planes[k] = decoded;
     }
+    with_width!(width, WIDTH => join::<WIDTH>(&planes, out));
     if body.is_empty() { Ok(()) } else { Err(format!("planes: {} bytes are left over", body.len())) }
 }

@@ -1,6 +1,7 @@
 //! Strings and binary: a page is the `u32` length of each cell, then their bytes, compressed as one.
 
-use super::{Codec, Compressor, EncodedBlock, EncodedPage, Encoding, MAX_PAGE_CELLS};
+use super::compressor::Compressor;
+use super::{Codec, EncodedBlock, EncodedPage, Encoding, MAX_PAGE_CELLS};
 use crate::cells::VarCells;
 use crate::error::{Error, Result};
 

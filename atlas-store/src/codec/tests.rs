@@ -1,0 +1,218 @@
+//! Every encoding gives back the same bits, and refuses damage.
+#![allow(clippy::cast_possible_truncation, reason = "low bits of test numbers")]
+
+use super::compressed::{FORMS, encode_as};
+use super::*;
+use crate::dtype::Physical;
+use crate::with_physical;
+use proptest::prelude::*;
+
+const NUMBERS: [Physical; 10] = [
+    Physical::I8,
+    Physical::I16,
+    Physical::I32,
+    Physical::I64,
+    Physical::U8,
+    Physical::U16,
+    Physical::U32,
+    Physical::U64,
+    Physical::F32,
+    Physical::F64,
+];
+const CODECS: [Codec; 5] = [Codec::Auto, Codec::Pco, Codec::Zstd, Codec::Lz4, Codec::None];
+
+fn decode_all<T: Element>(block: &EncodedBlock) -> Result<Vec<T>, String> {
+    let mut decoder = BlockDecoder::<T>::new(block.encoding, &block.header)?;
+    let mut out = Vec::new();
+    for page in &block.pages {
+        let mut cells = vec![T::default(); page.cells as usize];
+        decoder.decode(&page.bytes, &mut cells)?;
+        out.extend(cells);
+    }
+    Ok(out)
+}
+
+fn check<T: Element>(cells: &[T], block: &EncodedBlock, what: &str) {
+    let decoded = decode_all::<T>(block).unwrap();
+    let (found, expected): (&[u8], &[u8]) = (bytemuck::cast_slice(&decoded), bytemuck::cast_slice(cells));
+    assert_eq!(found, expected, "{what}: {}", block.encoding.name());
+}
+
+/// The block in every encoding there is, by whichever way makes it.
+fn every_block<T: Element>(cells: &[T], pages: &[usize]) -> Vec<EncodedBlock> {
+    let mut blocks = vec![raw_block(cells, pages), pco::encode(cells, pages).unwrap()];
+    for compressor in [Compressor::Zstd, Compressor::Lz4] {
+        blocks.extend(FORMS.map(|form| encode_as(cells, pages, compressor, form).unwrap()));
+    }
+    blocks
+}
+
+/// Runs of cells of the kinds that encodings treat differently, in bits.
+fn cell_bits() -> impl Strategy<Value = Vec<u64>> {
+    let run = prop_oneof![
+        proptest::collection::vec(any::<u64>(), 0..40),
+        (any::<u64>(), 0u64..5, 0usize..300)
+            .prop_map(|(start, step, count)| { (0..count as u64).map(|k| start.wrapping_add(step * k)).collect() }),
+        (any::<u64>(), 0usize..300).prop_map(|(cell, count)| vec![cell; count]),
+        proptest::collection::vec(
+            proptest::sample::select(vec![
+                0,
+                1,
+                u64::MAX,
+                1 << 63,
+                u64::MAX >> 1,
+                0x8000_0000_8000_0000,
+                0x7FFF_FFFF_7FFF_FFFF,
+                f64::NAN.to_bits(),
+                0x7FF0_0000_0000_0001,
+                0xFFFF_FFFF_7FC0_1234,
+                (-0.0f64).to_bits(),
+                f64::INFINITY.to_bits(),
+            ]),
+            0..40
+        ),
+    ];
+    proptest::collection::vec(run, 0..6).prop_map(|runs| runs.concat())
+}
+
+proptest! {
+    #[test]
+    fn every_encoding_gives_back_the_same_bits(bits in cell_bits(), page in 1usize..400) {
+        let bytes: Vec<u8> = bits.iter().flat_map(|cell| cell.to_le_bytes()).collect();
+        for physical in NUMBERS {
+            with_physical!(physical, T => {
+                let cells: Vec<T> = bytemuck::pod_collect_to_vec(&bytes);
+                let pages: Vec<usize> = cells.chunks(page).map(<[T]>::len).collect();
+                for block in every_block(&cells, &pages) {
+                    check(&cells, &block, physical_name(physical));
+                }
+            }, var => unreachable!());
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_decodes_or_is_an_error(
+        bits in cell_bits(), at in any::<prop::sample::Index>(), bit in 0u32..8, cut in any::<prop::sample::Index>()
+    ) {
+        let cells: Vec<u32> = bits.iter().flat_map(|cell| [*cell as u32, (cell >> 32) as u32]).collect();
+        prop_assume!(!cells.is_empty());
+        for mut block in every_block(&cells, &[cells.len()]) {
+            let stored = block.pages[0].bytes.clone();
+            if stored.is_empty() {
+                // Equal cells under pco: all of them are in the block's header.
+                continue;
+            }
+            block.pages[0].bytes.truncate(cut.index(stored.len()));
+            // pco does not say where its pages end.
+            prop_assert!(decode_all::<u32>(&block).is_err() || block.encoding == Encoding::Pco);
+            block.pages[0].bytes = stored;
+            let at = at.index(block.pages[0].bytes.len());
+            block.pages[0].bytes[at] ^= 1 << bit;
+            if let Ok(decoded) = decode_all::<u32>(&block) {
+                prop_assert_eq!(decoded.len(), cells.len());
+            }
+        }
+    }
+}
+
+fn physical_name(physical: Physical) -> &'static str {
+    match physical {
+        Physical::F32 => "f32",
+        Physical::F64 => "f64",
+        _ => "integers",
+    }
+}
+
+#[test]
+fn every_codec_gives_back_the_same_bits() {
+    for physical in NUMBERS {
+        for codec in CODECS {
+            with_physical!(physical, T => {
+                for count in [0usize, 1, 7, 255, 10_000] {
+                    // Every bit pattern class, NaN payloads among them.
+                    let noise: Vec<u8> = (0..count * size_of::<T>())
+                        .map(|k| (k as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()[7])
+                        .collect();
+                    for cells in [bytemuck::pod_collect_to_vec::<u8, T>(&noise), vec![T::default(); count]] {
+                        let block = encode_block(&cells, &[Cut { cells: count, row_cells: 7 }], codec, false).unwrap();
+                        check(&cells, &block, codec.name());
+                    }
+                }
+            }, var => unreachable!());
+        }
+    }
+}
+
+fn encoding_of<T: Element>(cells: &[T], codec: Codec) -> Encoding {
+    let cuts = [Cut { cells: cells.len(), row_cells: 1 }];
+    let block = encode_block(cells, &cuts, codec, false).unwrap();
+    check(cells, &block, codec.name());
+    block.encoding
+}
+
+/// Numbers that look random and are the same everywhere (the finaliser of splitmix64).
+fn noise(k: u64) -> u64 {
+    let mixed = k.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+#[test]
+fn the_form_is_chosen_by_the_data() {
+    let hourly: Vec<i64> = (0..100_000).map(|k| 1_600_000_000_000_000_000 + k * 3_600_000_000_000).collect();
+    assert_eq!(encoding_of(&hourly, Codec::Zstd), Encoding::ZstdDelta);
+    assert_eq!(encoding_of(&hourly, Codec::Lz4), Encoding::Lz4Delta);
+    let mut walk = 0i64;
+    let steps = |k: u64| i64::try_from(noise(k) >> 48).unwrap() - (1 << 15);
+    let walk: Vec<i64> = (0..100_000)
+        .map(|k| {
+            walk += steps(k);
+            walk
+        })
+        .collect();
+    assert_eq!(encoding_of(&walk, Codec::Zstd), Encoding::ZstdDeltaPlanes);
+    assert_eq!(encoding_of(&walk, Codec::Lz4), Encoding::Lz4DeltaPlanes);
+    let shuffled: Vec<u32> = (0..100_000).map(|k| (noise(k) >> 46) as u32).collect();
+    assert_eq!(encoding_of(&shuffled, Codec::Zstd), Encoding::ZstdPlanes);
+    assert_eq!(encoding_of(&shuffled, Codec::Lz4), Encoding::Lz4Planes);
+    let words: Vec<u64> = (0..100_000).map(|k| noise(noise(k) % 50)).collect();
+    assert_eq!(encoding_of(&words, Codec::Zstd), Encoding::Zstd);
+    let random: Vec<u64> = (0..100_000).map(noise).collect();
+    for codec in [Codec::Auto, Codec::Zstd, Codec::Lz4, Codec::None] {
+        assert_eq!(encoding_of(&random, codec), Encoding::None, "{codec}: nothing to gain");
+    }
+}
+
+#[test]
+fn auto_takes_zstd_where_it_is_clearly_smaller() {
+    let hourly: Vec<i64> = (0..1_000_000).map(|k| k * 3_600 + i64::from(noise(k as u64) as u8)).collect();
+    assert_eq!(encoding_of(&hourly, Codec::Auto), Encoding::Pco);
+    // Thirds of a day are not binary fractions: pco finds no multiple, the differences of the bits are few.
+    let days: Vec<f64> = (0..1_000_000).map(|hour| 18_000.0 + f64::from(hour) / 24.0).collect();
+    assert_eq!(encoding_of(&days, Codec::Auto), Encoding::ZstdDeltaPlanes);
+    assert_eq!(encoding_of(&days[..10_000], Codec::Auto), Encoding::Pco, "pages of 8 KiB");
+}
+
+#[test]
+fn a_plane_that_all_cells_share_is_one_byte() {
+    let cells: Vec<u8> =
+        (0..1000u32).flat_map(|k| (0xAB00_0000 | (noise(k.into()) as u32 & 0xFFFF)).to_le_bytes()).collect();
+    let page = planes::encode(&cells, 4, Compressor::Lz4).unwrap();
+    assert_eq!(page.len(), 16 + 2 * 1000 + 2);
+    let mut out = vec![0; cells.len()];
+    planes::decode(&page, 4, Compressor::Lz4, &mut out, &mut Vec::new()).unwrap();
+    assert_eq!(out, cells);
+    let long = [&page[..], b"x"].concat();
+    assert!(planes::decode(&long, 4, Compressor::Lz4, &mut out, &mut Vec::new()).unwrap_err().contains("left over"));
+    assert!(planes::decode(&page, 4, Compressor::Lz4, &mut out[..3996], &mut Vec::new()).is_err());
+}
+
+#[test]
+fn codes_are_those_of_the_format() {
+    for (code, encoding) in Encoding::ALL.into_iter().enumerate() {
+        assert_eq!(encoding as usize, code);
+        assert_eq!(Encoding::from_code(code as u8), Some(encoding));
+    }
+    assert_eq!(Encoding::from_code(10), None);
+}
