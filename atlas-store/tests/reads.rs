@@ -296,6 +296,32 @@ fn ragged_arrays_are_read_once_although_they_share_pages() {
     assert_eq!(plan.chunks(), 2000);
 }
 
+/// Cells that do not compress to nothing.
+fn wavy() -> ArrayData {
+    let cells =
+        (0..60 * 40_000u32).map(|k| (f64::from(k) / 700.0).sin() as f32 + (k.wrapping_mul(2_654_435_761) >> 20) as f32);
+    ArrayData::from_numbers(vec![60, 40_000], cells.collect()).unwrap()
+}
+
+#[test]
+fn a_thin_column_of_wide_rows_reads_the_pages_that_hold_it() {
+    let (store, counts) = counted(0, |store| {
+        store.create_dataset("d").unwrap();
+        store.define_array("d", "v", ArraySchema::new(DType::Float32, &["y", "x"], &[60, 40_000])).unwrap();
+        store.write_array("d", "v", &[0, 0], &wavy()).unwrap();
+    });
+    let snapshot = store.snapshot();
+    let whole = snapshot.plan_arrays(0, &["v"], None).unwrap();
+    let wanted = region(&[0, 20_000], &[60, 10]);
+    let plan = snapshot.plan_arrays(0, &["v"], Some(&wanted)).unwrap();
+    counts.take();
+    let got = plan.execute(ReadHooks::new()).unwrap().remove(0);
+    let (_, bytes) = counts.take();
+    assert!(got == cut(&wavy(), &wanted));
+    assert!(plan.bytes() * 2 < whole.bytes(), "{} of {}", plan.bytes(), whole.bytes());
+    assert!(bytes >= plan.bytes() && bytes < plan.bytes() * 5 / 4, "{bytes}, planned {}", plan.bytes());
+}
+
 #[test]
 fn many_arrays_of_one_dataset_are_one_plan() {
     let (store, counts) = counted(0, |store| {

@@ -32,14 +32,23 @@ pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, share_pages: bool) -> 
         let chunk_bytes = cut.cells * cell_bytes;
         let target = if share_pages || chunk_bytes > (1 << 20) { LARGE_PAGE_BYTES } else { SMALL_PAGE_BYTES };
         let row_cells = cut.row_cells.clamp(1, cut.cells.max(1));
-        let rows = (target / (row_cells * cell_bytes)).max(1);
-        let page = (rows * row_cells).min(MAX_PAGE_CELLS);
-        let mut left = cut.cells;
-        while left > 0 {
-            // A last sliver joins the page before it.
-            let take = if left < (page + page / 4).min(MAX_PAGE_CELLS + 1) { left } else { page };
-            pages.push(take);
-            left -= take;
+        let row_bytes = row_cells * cell_bytes;
+        // Rows far wider than a page are cut, each into equal pages, so that a thin column costs a part of them.
+        let (page, run) = match row_bytes > 2 * target {
+            true => (row_cells.div_ceil(row_bytes / target), row_cells),
+            false => ((target / row_bytes).max(1) * row_cells, cut.cells),
+        };
+        let page = page.min(MAX_PAGE_CELLS);
+        let mut done = 0;
+        while done < cut.cells {
+            let mut left = run.min(cut.cells - done);
+            done += left;
+            while left > 0 {
+                // A last sliver joins the page before it.
+                let take = if left < (page + page / 4).min(MAX_PAGE_CELLS + 1) { left } else { page };
+                pages.push(take);
+                left -= take;
+            }
         }
     }
     // Neighbouring tiny chunks share a page: a page costs a header and a checksum.
@@ -65,6 +74,7 @@ mod tests {
             vec![Cut { cells: 1, row_cells: 1 }; 1000],
             vec![Cut { cells: 3_000_000, row_cells: 3_000_000 }],
             vec![Cut { cells: 1_200_000, row_cells: 1_200_000 }],
+            vec![Cut { cells: 2_400_001, row_cells: 40_000 }],
             vec![Cut { cells: 0, row_cells: 1 }],
             vec![Cut { cells: 0, row_cells: 1 }; 2],
         ] {
@@ -75,5 +85,7 @@ mod tests {
             }
         }
         assert_eq!(page_cells(&[Cut { cells: 8400, row_cells: 168 }], 4, false)[0], 12 * 168);
+        let wide = page_cells(&[Cut { cells: 120_000, row_cells: 40_000 }], 4, false);
+        assert_eq!((wide.len(), wide[..19].iter().sum()), (57, 40_000), "a row is cut into pages of 8 KiB");
     }
 }
