@@ -33,3 +33,13 @@ fn query_in_process() {
 fn bulk_read() {
     check(env!("CARGO_BIN_EXE_bulk_read"), include_str!("../bulk_read.rs"));
 }
+
+#[test]
+fn object_store() {
+    check(env!("CARGO_BIN_EXE_object_store"), include_str!("../object_store.rs"));
+}
+
+#[test]
+fn stats_scan() {
+    check(env!("CARGO_BIN_EXE_stats_scan"), include_str!("../stats_scan.rs"));
+}

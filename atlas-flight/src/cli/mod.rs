@@ -10,11 +10,13 @@
 //! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
 //! | `side_tables` | files and views beside a store's tables |
 //! | `npy` | numpy's file format |
+//! | `commit` | a flush that goes on where another writer was first |
 //! | `new_store` | a store that exists only if the command succeeds |
 //! | `runtime` | threads for asynchronous work, and being told to stop |
 
 mod columns;
 mod command;
+mod commit;
 mod compact;
 mod create;
 mod describe;
@@ -36,6 +38,7 @@ mod side_tables;
 mod verify;
 
 pub(crate) use command::run;
+pub(crate) use commit::commit;
 pub(crate) use failure::Failure;
 pub(crate) use new_store::NewStore;
 pub(crate) use output::Output;

@@ -1,7 +1,6 @@
 //! `atlas rm`: datasets, or arrays of them, deleted.
 
-use crate::cli::describe;
-use crate::cli::{Failure, Output};
+use crate::cli::{Failure, Output, commit, describe};
 use atlas_store::Store;
 use clap::Args;
 use std::io::Write;
@@ -35,7 +34,7 @@ impl Rm {
                 None => store.delete_dataset(dataset)?,
             }
         }
-        let report = store.flush()?;
+        let report = commit(&store)?;
         let mut out = Output::stdout();
         let datasets = describe::counted(self.datasets.len() as u64, "dataset");
         let snapshot = report.snapshot;

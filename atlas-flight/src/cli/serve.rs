@@ -2,7 +2,7 @@
 
 use crate::cli::{Failure, Output, describe, runtime, stop_signal};
 use atlas_flight::server::Server;
-use atlas_store::Store;
+use atlas_store::OpenOptions;
 use clap::Args;
 use std::io::{IsTerminal, Write, stderr};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -30,6 +30,9 @@ pub(crate) struct Serve {
     /// Address and port to listen on; only this machine's own addresses are allowed
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50051")]
     listen: String,
+    /// MiB of decoded cells that each store keeps for the next small read
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    cache: u32,
 }
 
 /// A store's location and the name that it is served under.
@@ -61,7 +64,7 @@ impl Serve {
         tracing_subscriber::fmt().with_writer(stderr).with_ansi(colours).with_env_filter(filter).init();
         let mut stores = Vec::with_capacity(self.stores.len());
         for NamedStore { name, location } in &self.stores {
-            stores.push((name.clone(), Store::open(location)?));
+            stores.push((name.clone(), OpenOptions { cache_bytes: u64::from(self.cache) << 20 }.open(location)?));
         }
         let datasets: Vec<usize> = stores.iter().map(|(_, store)| store.snapshot().dataset_count()).collect();
         runtime()?.block_on(async {

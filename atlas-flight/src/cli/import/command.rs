@@ -2,7 +2,7 @@
 
 use super::{dry_run, report};
 use crate::cli::new_store::open_or_create;
-use crate::cli::{Failure, Output};
+use crate::cli::{Failure, Output, commit};
 use atlas_import::{FoundFile, ImportOptions, ImportReport, OnError, Progress};
 use atlas_store::{FlushReport, Store};
 use clap::{Args, ValueEnum};
@@ -126,7 +126,7 @@ impl Import {
         bar.finish_and_clear();
         let report = report??;
         // With every file skipped there is nothing to flush, and no new snapshot.
-        let flush = store.flush()?;
+        let flush = commit(store)?;
         Ok(Done { store: self.store.clone(), report, flush, time: began.elapsed() })
     }
 }
