@@ -33,7 +33,7 @@ pub struct CreateOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenOptions {
     /// Bytes of decoded pages that are kept for the next read, at most; 0 keeps none. Reads that decode more than a
-    /// quarter of it pass it by.
+    /// 32nd of it pass it by.
     pub cache_bytes: u64,
 }
 

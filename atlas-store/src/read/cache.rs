@@ -13,9 +13,9 @@ pub(crate) type PageKey = (u64, usize);
 /// What surrounds a page in the cache, about.
 const OVERHEAD_BYTES: u64 = 128;
 
-/// A read that decodes more than this part of the cache does not go through it: it would only push out what small reads
-/// come back to.
-const MAX_SHARE: u64 = 4;
+/// A read that decodes more than this part of the cache does not go through it: it would push out what small reads come
+/// back to, and pay for pages that it does not come back to itself.
+const MAX_SHARE: u64 = 32;
 
 #[derive(Clone)]
 struct Bytes;
