@@ -27,6 +27,11 @@ impl<'a> Grid<'a> {
 
     /// The extents of chunk `index`, cut to the array's bounds.
     pub(crate) fn chunk_extent(&self, index: u64) -> Vec<u64> {
+        self.chunk_region(index).shape().to_vec()
+    }
+
+    /// The cells of chunk `index`, cut to the array's bounds.
+    pub(crate) fn chunk_region(&self, index: u64) -> Region {
         let mut rest = index;
         let mut position = vec![0; self.shape.len()];
         for dim in (0..self.shape.len()).rev() {
@@ -34,7 +39,7 @@ impl<'a> Grid<'a> {
             position[dim] = rest % extent;
             rest /= extent;
         }
-        self.region_at(&position).shape().to_vec()
+        self.region_at(&position)
     }
 
     fn region_at(&self, position: &[u64]) -> Region {

@@ -112,6 +112,7 @@ compile_error!("the file format is little-endian and cells are read in place");
 mod attribute;
 mod catalog;
 mod cells;
+mod chunks;
 mod codec;
 mod commit;
 mod compact;
@@ -136,6 +137,7 @@ mod write;
 pub use attribute::{Attribute, AttributeType};
 pub use catalog::{ArrayEntry, AttributeColumn, AttributeValues, Compact, Family, StatisticsColumns, Sums};
 pub use cells::{ArrayData, Cells, Element, VarCells};
+pub use chunks::ChunkInfo;
 pub use codec::Codec;
 #[doc(hidden)]
 pub use codec::measure;

@@ -301,16 +301,8 @@ impl Snapshot {
         entry: ArrayEntry<'_>,
         mut visit: impl FnMut(&Segment, usize) -> Result<()>,
     ) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        for segment in self.segments(array).iter().rev() {
-            if !segment.reference.may_hold(entry.id) {
-                continue;
-            }
-            for (chunk, place) in segment.index()?.chunks_of(entry.id) {
-                if seen.insert(chunk) {
-                    visit(segment, place)?;
-                }
-            }
+        for (segment, place) in self.live_chunks(array, entry)?.into_values() {
+            visit(segment, place)?;
         }
         Ok(())
     }

@@ -346,3 +346,40 @@ fn an_array_that_was_deleted_before_the_flush_leaves_nothing() {
     assert_eq!(snapshot.families().map(|family| family.name().to_string()).collect::<Vec<_>>(), ["v"]);
     assert_eq!(snapshot.read("b", "v", None).unwrap(), ArrayData::from_numbers(vec![1], vec![0.5f64]).unwrap());
 }
+
+#[test]
+fn chunks_are_told_with_their_places_and_zone_maps() {
+    let (_, store) = memory();
+    let schema = ArraySchema::new(DType::Int32, &["x", "y"], &[5, 6]).with_chunk_shape(&[2, 4]);
+    store.create_dataset("d").unwrap();
+    store.define_array("d", "v", schema).unwrap();
+    let numbers = |from: i32, shape: &[u64]| {
+        let count = shape.iter().product::<u64>() as i32;
+        ArrayData::from_numbers(shape.to_vec(), (from..from + count).collect()).unwrap()
+    };
+    store.write_array("d", "v", &[0, 0], &numbers(0, &[4, 6])).unwrap();
+    store.flush().unwrap();
+    store.write_array("d", "v", &[2, 4], &numbers(100, &[2, 2])).unwrap();
+    store.flush().unwrap();
+    let snapshot = store.snapshot();
+    let chunks = snapshot.chunks(0, "v").unwrap();
+    let told: Vec<_> = chunks
+        .iter()
+        .map(|chunk| (chunk.index, chunk.region.start(), chunk.region.shape(), chunk.statistics.max.clone()))
+        .collect();
+    let max = |max: i64| Some(Scalar::Int(max));
+    // The last two, of row 4, were never written.
+    assert_eq!(
+        told,
+        [
+            (0, &[0, 0][..], &[2, 4][..], max(9)),
+            (1, &[0, 4], &[2, 2], max(11)),
+            (2, &[2, 0], &[2, 4], max(21)),
+            (3, &[2, 4], &[2, 2], max(103)),
+        ]
+    );
+    assert!(chunks[0].segment == chunks[2].segment && chunks[2].segment != chunks[3].segment);
+    assert!(chunks.iter().all(|chunk| chunk.offset >= 16 && chunk.stored_bytes > 0 && !chunk.codec.is_empty()));
+    assert_eq!(snapshot.chunk_totals("v", &[0]).unwrap().0, 4);
+    assert_eq!(snapshot.chunks(0, "w").unwrap_err().kind(), ErrorKind::NotFound);
+}
