@@ -122,6 +122,7 @@ mod error;
 mod format;
 mod grid;
 mod io;
+mod options;
 mod read;
 mod rebase;
 mod region;
@@ -153,11 +154,12 @@ pub use io::{
 };
 /// Whose stores [`ObjectStorage`] takes, in the version that fits.
 pub use object_store;
+pub use options::{CreateOptions, OpenOptions};
 pub use read::{CacheTotals, CancelGuard, CancelToken, Output, ReadHooks, ReadPlan, ReadProgress};
 pub use region::{Region, cell_count};
 pub use scalar::Scalar;
 pub use schema::{ArraySchema, MAX_RANK};
 pub use snapshot::{FamilyTotals, Snapshot};
 pub use stats::{MAX_BOUND_BYTES, Statistics, Sum};
-pub use store::{CreateOptions, OpenOptions, Store};
+pub use store::Store;
 pub use verify::{Problem, VerifyReport};

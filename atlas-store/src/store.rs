@@ -3,13 +3,12 @@
 use crate::attribute::Attribute;
 use crate::catalog::Catalog;
 use crate::cells::ArrayData;
-use crate::codec::Codec;
 use crate::commit::{CatalogFile, CommittedCatalog, Found, commit_catalog, load_catalog, load_catalog_unless};
 use crate::compact::{CompactOptions, CompactReport, compact, orphans, release};
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
-use crate::format::envelope::{MetaCompression, MetaFormat};
 use crate::io::{Storage, storage_at};
+use crate::options::{CreateOptions, OpenOptions};
 use crate::read::{CacheTotals, SegmentPool};
 use crate::region::Region;
 use crate::schema::ArraySchema;
@@ -18,61 +17,11 @@ use crate::verify::{VerifyReport, verify};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How a new store is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CreateOptions {
-    /// How new blocks are encoded.
-    pub codec: Codec,
-    /// How the catalog is serialised.
-    pub meta_format: MetaFormat,
-    /// How the catalog is compressed.
-    pub meta_compression: MetaCompression,
-}
-
-/// How a store is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpenOptions {
-    /// Bytes of decoded pages that are kept for the next read, at most; 0 keeps none. Reads that decode more than a
-    /// 32nd of it pass it by.
-    pub cache_bytes: u64,
-}
-
-impl Default for OpenOptions {
-    /// A cache of 32 MiB.
-    fn default() -> Self {
-        OpenOptions { cache_bytes: 32 << 20 }
-    }
-}
-
-impl OpenOptions {
-    /// Opens the store at a path or URL, as [`Store::open`].
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open(self, location: &str) -> Result<Store> {
-        self.open_on(storage_at(location)?)
-    }
-
-    /// Opens the store on this storage.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_on(self, storage: Arc<dyn Storage>) -> Result<Store> {
-        match load_catalog(&*storage)? {
-            Some(committed) => Ok(Store::with_catalog(storage, committed, self)),
-            None if storage.is_present() => Err(Error::not_found(
-                "store",
-                format!("{} (it has no atlas.json or atlas.msgpack)", storage.location()),
-            )),
-            None => Err(Error::not_found("store", storage.location())),
-        }
-    }
-}
-
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
 ///
 /// The first mutation after opening or a flush takes the store's one writer's lock and moves the handle to the newest
-/// snapshot; a flush that succeeds and [`Store::abandon`] give the lock back. Handles are clones of one another, shared between threads.
+/// snapshot; a flush that succeeds and [`Store::abandon`] give the lock back. Handles are clones of one another, shared
+/// between threads.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -165,7 +114,7 @@ impl Store {
         }
     }
 
-    fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog, options: OpenOptions) -> Store {
+    pub(crate) fn with_catalog(storage: Arc<dyn Storage>, committed: CommittedCatalog, options: OpenOptions) -> Store {
         let pool = SegmentPool::new(options.cache_bytes);
         let segments = pool.segments_of(&storage, &committed.catalog);
         let snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);

@@ -10,6 +10,8 @@
 
 #[path = "backend/counting.rs"]
 mod counting;
+#[path = "backend/faulty.rs"]
+mod faulty;
 #[path = "model/values.rs"]
 mod values;
 
@@ -19,9 +21,11 @@ use atlas_store::{
     ObjectStorage, OpenOptions, ReadHooks, ReadProgress, Region, Snapshot, Storage, Store, VarCells,
 };
 use counting::{Counting, Counts};
+use faulty::Faulty;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use values::Random;
 
 fn cells(dtype: DType, shape: &[u64], random: &mut Random) -> ArrayData {
@@ -455,4 +459,25 @@ fn a_plan_outlives_what_is_deleted_beside_it() {
     for (row, data) in read.iter().enumerate() {
         assert_eq!(data, &held[&format!("d{row}")]);
     }
+}
+
+#[test]
+fn reads_of_remote_storage_have_many_requests_under_way() {
+    let bucket = Faulty::slow(Duration::from_millis(4));
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(bucket.clone()), "p").unwrap());
+    let store = create(&storage, Codec::None);
+    // A segment for each dataset, larger than what comes with its opening.
+    for row in 0..24 {
+        add(&store, &format!("d{row}"), "v", &[120, 200], &["z", "t"]);
+        store.flush().unwrap();
+    }
+    let snapshot = Store::open_on(storage).unwrap().snapshot();
+    let rows: Vec<u32> = (0..24).collect();
+    bucket.most_at_once();
+    let plan = snapshot.plan_stacked("v", &rows, None).unwrap();
+    let opening = bucket.most_at_once();
+    let read = plan.execute(ReadHooks::new()).unwrap().remove(0);
+    assert_eq!(read.cells().len(), 24 * 24_000);
+    let reading = bucket.most_at_once();
+    assert!(opening >= 8 && reading >= 8, "{opening} while opening, {reading} while reading");
 }

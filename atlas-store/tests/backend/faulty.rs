@@ -90,9 +90,9 @@ impl Faulty {
         self.0.bytes_read.swap(0, Ordering::SeqCst)
     }
 
-    /// The most calls that were under way at a time.
+    /// The most calls that were under way at a time since it was last asked.
     pub fn most_at_once(&self) -> usize {
-        self.0.most.load(Ordering::SeqCst)
+        self.0.most.swap(0, Ordering::SeqCst)
     }
 
     async fn call<T>(&self, action: impl Future<Output = Result<T>>) -> Result<T> {
