@@ -44,6 +44,11 @@ pub(crate) fn say(message: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "atlas: {}", one_line(&message.to_string()));
 }
 
+/// Tells a person something on stderr, as it is. Where nobody listens, nothing is lost.
+pub(crate) fn tell(text: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// `text` with every run of white space that holds a line break as one space: errors are one line.
 pub(crate) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")

@@ -8,6 +8,8 @@
 //! | `columns` | aligned text for people |
 //! | `describe` | shapes, values and sizes as text and as JSON |
 //! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
+//! | `statement` | SQL text, executed statement by statement |
+//! | `shell/` | statements as they are typed |
 //! | `side_tables` | files and views beside a store's tables |
 //! | `npy` | numpy's file format |
 //! | `commit` | a flush that goes on where another writer was first |
@@ -33,8 +35,10 @@ mod results;
 mod rm;
 mod runtime;
 mod serve;
+mod shell;
 mod show;
 mod side_tables;
+mod statement;
 mod verify;
 
 pub(crate) use command::run;

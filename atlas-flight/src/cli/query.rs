@@ -1,15 +1,22 @@
 //! `atlas query`: SQL over one store, in this process.
 
-use crate::cli::results::{self, Format};
-use crate::cli::{Failure, Output, runtime, side_tables};
+use crate::cli::failure::tell;
+use crate::cli::results::Format;
+use crate::cli::shell::Shell;
+use crate::cli::{Failure, Output, runtime, side_tables, statement};
 use atlas_store::Store;
 use clap::Args;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
+use std::collections::VecDeque;
+use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 
 /// Run SQL over a store.
+///
+/// Without SQL on the command line it is read from standard input: line by line with history on a terminal, to the end
+/// from a pipe.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -19,6 +26,8 @@ Examples:
   atlas query fleet \"COPY (SELECT * FROM catalog) TO 'catalog.parquet'\"
   atlas query fleet \"SELECT * FROM datasets JOIN 'ships.csv' USING (cruise)\"
   atlas query fleet 'EXPLAIN SELECT dataset FROM datasets WHERE stat_max(temperature) > 28'
+  atlas query fleet                       (interactive; .help lists its commands)
+  atlas query fleet --format csv < questions.sql
 
 Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics).
 Beside them: any Parquet, CSV, JSON or Arrow file, by its quoted name; CREATE VIEW and CREATE EXTERNAL TABLE.
@@ -26,28 +35,81 @@ Several statements are separated by semicolons; the formats other than table tak
 pub(crate) struct Query {
     /// Directory of the store
     store: String,
-    /// One or more SQL statements
-    sql: String,
+    /// One or more SQL statements [default: from standard input]
+    sql: Option<String>,
     /// How the result is written [default: what the ending of FILE says, else table]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write the result to this file, which appears when it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Say on stderr how many rows each statement gave, and how long it took
+    #[arg(long)]
+    timing: bool,
+    /// Write at most so many rows of each result [default: all; 100 on an interactive terminal]
+    #[arg(long, value_name = "ROWS")]
+    max_rows: Option<usize>,
 }
 
 impl Query {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let format = self.format();
-        let statements = statements(&self.sql, format)?;
+        if self.sql.is_none() && stdin().is_terminal() {
+            return self.interact(format);
+        }
+        let sql = match &self.sql {
+            Some(sql) => sql.clone(),
+            None => {
+                let mut sql = String::new();
+                stdin()
+                    .read_to_string(&mut sql)
+                    .map_err(|error| Failure::failed(format!("standard input: {error}")))?;
+                sql
+            }
+        };
+        let statements = statements(&sql, format)?;
         let mut out = Output::to(self.output.as_deref())?;
         if format.is_binary() && out.is_terminal() {
             return Err(Failure::usage(format!("{format} is not for a terminal: use -o FILE or a pipe")));
         }
-        let store = Store::open(&self.store)?;
-        let context = side_tables::session(&schema_name(&self.store), store)?;
-        runtime()?.block_on(execute(&context, statements, format, &mut out))?;
+        let context = self.session()?;
+        runtime()?.block_on(self.execute(&context, statements, format, &mut out))?;
         out.finish()
+    }
+
+    fn session(&self) -> Result<SessionContext, Failure> {
+        Ok(side_tables::session(&schema_name(&self.store), Store::open(&self.store)?)?)
+    }
+
+    /// Statements as they are typed.
+    fn interact(&self, format: Format) -> Result<(), Failure> {
+        if self.output.is_some() {
+            return Err(Failure::usage("-o FILE takes the result of SQL on the command line or from a pipe"));
+        }
+        if format.is_binary() {
+            return Err(Failure::usage(format!("{format} is not for a terminal")));
+        }
+        let context = self.session()?;
+        Shell::new(context, format, self.timing, self.max_rows)?.run(&runtime()?)
+    }
+
+    async fn execute(
+        &self,
+        context: &SessionContext,
+        statements: VecDeque<Statement>,
+        format: Format,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        let last = statements.len() - 1;
+        for (place, parsed) in statements.into_iter().enumerate() {
+            // Before the last one stand statements without a result, if the format holds one.
+            let format = if place == last { format } else { Format::Table };
+            let ran = statement::run(context, parsed, format, self.max_rows, out).await?;
+            if self.timing {
+                tell(ran.summary());
+            }
+        }
+        Ok(())
     }
 
     fn format(&self) -> Format {
@@ -57,12 +119,12 @@ impl Query {
 }
 
 /// The statements of `sql`, at least one; formats that hold one result get no query before the last statement.
-fn statements(sql: &str, format: Format) -> Result<Vec<Statement>, Failure> {
-    let statements = Vec::from(DFParser::parse_sql(sql)?);
-    let Some((_, before)) = statements.split_last() else {
+fn statements(sql: &str, format: Format) -> Result<VecDeque<Statement>, Failure> {
+    let statements = statement::parse(sql)?;
+    if statements.is_empty() {
         return Err(Failure::usage("the SQL text holds no statement"));
-    };
-    if format != Format::Table && before.iter().any(is_query) {
+    }
+    if format != Format::Table && statements.iter().take(statements.len() - 1).any(is_query) {
         let count = statements.len();
         return Err(Failure::usage(format!(
             "--format {format} holds one result, and a query stands before the last of {count} statements"
@@ -77,25 +139,6 @@ fn is_query(statement: &Statement) -> bool {
         Statement::Explain(_) => true,
         _ => false,
     }
-}
-
-async fn execute(
-    context: &SessionContext,
-    statements: Vec<Statement>,
-    format: Format,
-    out: &mut Output,
-) -> Result<(), Failure> {
-    let last = statements.len() - 1;
-    for (place, statement) in statements.into_iter().enumerate() {
-        let plan = context.state().statement_to_plan(statement).await?;
-        let stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
-        if format == Format::Table || place == last {
-            results::write(stream, format, out).await?;
-        } else {
-            datafusion::physical_plan::common::collect(stream).await?;
-        }
-    }
-    Ok(())
 }
 
 /// The schema that the store is mounted as: the last part of its location.
