@@ -4,6 +4,7 @@
 #[path = "web/server.rs"]
 mod server;
 
+use atlas_store::object_store::aws::AmazonS3Builder;
 use atlas_store::object_store::http::HttpBuilder;
 use atlas_store::object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use atlas_store::{
@@ -261,4 +262,55 @@ fn a_body_that_is_cut_off_is_completed() {
     let error = Store::open_on(retrying(&server, 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
     assert!(Store::open_on(retrying(&server, 2)).is_ok());
+}
+
+/// A bucket of the server, by the protocol of S3.
+fn bucket(server: &Server) -> Arc<dyn Storage> {
+    let builder = AmazonS3Builder::new().with_endpoint(server.url("")).with_bucket_name("bucket").with_allow_http(true);
+    let builder = builder.with_access_key_id("test").with_secret_access_key("test").with_retry(retry(2));
+    Arc::new(ObjectStorage::new(Arc::new(builder.build().unwrap()), "fleet").unwrap())
+}
+
+/// Each request of a flush fails twice, or is done twice without an answer, and is made again: a replacement that went
+/// through meets what it wrote itself, and is not taken for another writer's.
+#[test]
+fn a_flush_over_s3_survives_server_errors_and_lost_replies() {
+    for fault in [Fault::Status(503), Fault::LosesReply] {
+        for skipped in 0.. {
+            let temp = tempfile::tempdir().unwrap();
+            let server = Server::of_buckets(temp.path().into());
+            let store = Store::create_on(bucket(&server), CreateOptions::default()).unwrap();
+            add(&store, "a", 1);
+            store.flush().unwrap();
+            add(&store, "b", 2);
+            server.take_log();
+            server.fail_after(skipped, &[fault; 2]);
+            store.flush().unwrap();
+            let log = server.take_log();
+            let failed = log.iter().filter(|line| line.contains(" 503 ") || line.contains(" 500 ")).count();
+            check(&store, &[("a", 1), ("b", 2)]);
+            check(&Store::open_on(bucket(&server)).unwrap(), &[("a", 1), ("b", 2)]);
+            if failed == 0 {
+                assert!(skipped >= 3, "a flush of {skipped} requests: {log:?}");
+                break;
+            }
+            assert_eq!(failed, 2, "{log:?}");
+        }
+    }
+}
+
+#[test]
+fn a_flush_over_s3_to_a_server_that_fails_is_repeated() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::of_buckets(temp.path().into());
+    let store = Store::create_on(bucket(&server), CreateOptions::default()).unwrap();
+    add(&store, "a", 1);
+    server.always(Some(Fault::Status(503)));
+    server.take_log();
+    let error = store.flush().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage, "{error}");
+    assert!(error.to_string().contains("after 2 retries"), "{error}");
+    server.always(None);
+    store.flush().unwrap();
+    check(&Store::open_on(bucket(&server)).unwrap(), &[("a", 1)]);
 }

@@ -1,4 +1,5 @@
-//! A web server of a directory, on a port of its own: GET and HEAD, ranges, ETags; and faults, as asked.
+//! A web server of a directory, on a port of its own: GET and HEAD, ranges, ETags, and PUT with its conditions, as far as
+//! S3 has them; and faults, as asked.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,6 +12,8 @@ use std::sync::{Arc, Mutex};
 pub enum Fault {
     /// It is answered with this status.
     Status(u16),
+    /// It is done, and answered with status 500.
+    LosesReply,
     /// It is never answered.
     Stalls,
     /// Of its answer's body, half is sent; then the connection is closed.
@@ -20,12 +23,15 @@ pub enum Fault {
 #[derive(Debug, Default)]
 struct Told {
     /// What becomes of the next requests, in order.
-    faults: VecDeque<Fault>,
+    faults: VecDeque<Option<Fault>>,
     /// What becomes of all of them.
     always: Option<Fault>,
     /// "GET /t/data.af 206 100", with the bytes of the body.
     log: Vec<String>,
 }
+
+/// Two requests must not compare and put at once.
+static PUTTING: Mutex<()> = Mutex::new(());
 
 /// Serves until the process ends.
 #[derive(Debug, Clone)]
@@ -33,14 +39,25 @@ pub struct Server {
     address: String,
     root: PathBuf,
     has_etags: bool,
+    takes_puts: bool,
     told: Arc<Mutex<Told>>,
 }
 
 impl Server {
+    /// Of files that can be read.
     pub fn start(root: PathBuf, has_etags: bool) -> Self {
+        Self::begin(root, has_etags, false)
+    }
+
+    /// Of buckets that can be written to.
+    pub fn of_buckets(root: PathBuf) -> Self {
+        Self::begin(root, true, true)
+    }
+
+    fn begin(root: PathBuf, has_etags: bool, takes_puts: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = Server { address, root, has_etags, told: Arc::default() };
+        let server = Server { address, root, has_etags, takes_puts, told: Arc::default() };
         let serving = server.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -58,7 +75,13 @@ impl Server {
 
     /// What becomes of the next requests.
     pub fn fail(&self, faults: &[Fault]) {
-        self.told.lock().unwrap().faults.extend(faults);
+        self.fail_after(0, faults);
+    }
+
+    /// What becomes of the requests after so many.
+    pub fn fail_after(&self, skipped: usize, faults: &[Fault]) {
+        let faults = faults.iter().copied().map(Some);
+        self.told.lock().unwrap().faults = std::iter::repeat_n(None, skipped).chain(faults).collect();
     }
 
     /// What becomes of all requests from now on.
@@ -78,11 +101,17 @@ impl Server {
         while let Some(request) = Request::read(&mut reader)? {
             let fault = {
                 let told = &mut *self.told.lock().unwrap();
-                told.faults.pop_front().or(told.always)
+                told.faults.pop_front().unwrap_or(told.always)
             };
             let reply = match fault {
                 Some(Fault::Status(status)) => Reply { status, headers: String::new(), body: b"as asked".to_vec() },
-                _ => self.answer(&request),
+                fault => {
+                    let reply = self.answer(&request);
+                    match fault {
+                        Some(Fault::LosesReply) => Reply { status: 500, ..reply },
+                        _ => reply,
+                    }
+                }
             };
             let is_head = request.method == "HEAD";
             let sent = if is_head { 0 } else { reply.body.len() };
@@ -106,15 +135,38 @@ impl Server {
     }
 
     fn answer(&self, request: &Request) -> Reply {
-        if request.method != "GET" && request.method != "HEAD" {
-            return Reply { status: 405, headers: "Allow: GET, HEAD\r\n".into(), body: Vec::new() };
+        match request.method.as_str() {
+            "GET" | "HEAD" => self.get(request),
+            "PUT" if self.takes_puts => self.put(request),
+            _ => Reply { status: 405, headers: "Allow: GET, HEAD\r\n".into(), body: Vec::new() },
         }
+    }
+
+    /// If it is as expected.
+    fn put(&self, request: &Request) -> Reply {
+        let _putting = PUTTING.lock().unwrap();
+        let path = self.root.join(request.path.trim_start_matches('/'));
+        let old = std::fs::read(&path).ok().map(|content| e_tag(&content));
+        let is_expected = match (request.header("if-match"), request.header("if-none-match")) {
+            (Some(known), _) => old.as_deref() == Some(known),
+            (_, Some(_)) => old.is_none(),
+            _ => true,
+        };
+        if !is_expected {
+            return Reply { status: 412, headers: String::new(), body: Vec::new() };
+        }
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &request.body).unwrap();
+        Reply { status: 200, headers: format!("ETag: {}\r\n", e_tag(&request.body)), body: Vec::new() }
+    }
+
+    fn get(&self, request: &Request) -> Reply {
         let Ok(content) = std::fs::read(self.root.join(request.path.trim_start_matches('/'))) else {
             return Reply { status: 404, headers: String::new(), body: b"not found".to_vec() };
         };
-        let mut headers = "Accept-Ranges: bytes\r\n".to_string();
+        let mut headers = "Accept-Ranges: bytes\r\nLast-Modified: Sat, 01 Jan 2000 00:00:00 GMT\r\n".to_string();
         if self.has_etags {
-            let e_tag = format!("\"{:08x}-{}\"", crc32c::crc32c(&content), content.len());
+            let e_tag = e_tag(&content);
             headers += &format!("ETag: {e_tag}\r\n");
             if request.header("if-none-match") == Some(&e_tag) {
                 return Reply { status: 304, headers, body: Vec::new() };
@@ -136,11 +188,16 @@ impl Server {
     }
 }
 
+fn e_tag(content: &[u8]) -> String {
+    format!("\"{:08x}-{}\"", crc32c::crc32c(content), content.len())
+}
+
 struct Request {
     method: String,
     /// Decoded.
     path: String,
     headers: Vec<(String, String)>,
+    body: Vec<u8>,
 }
 
 impl Request {
@@ -159,9 +216,9 @@ impl Request {
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             headers.push((name.to_ascii_lowercase(), value.trim().to_string()));
         }
-        let request = Request { method, path, headers };
-        let body = request.header("content-length").map_or(0, |length| length.parse().unwrap());
-        reader.take(body).read_to_end(&mut Vec::new())?;
+        let mut request = Request { method, path, headers, body: Vec::new() };
+        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        reader.take(length).read_to_end(&mut request.body)?;
         Ok(Some(request))
     }
 
