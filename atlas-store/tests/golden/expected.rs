@@ -126,6 +126,12 @@ impl Array {
         (self.statistics.min_exact, self.statistics.max_exact) = (!min, !max);
         self
     }
+
+    /// For a maximum that is not known.
+    fn with_min(mut self, min: &[u8]) -> Self {
+        self.statistics.min = Some(Scalar::from_bytes(self.schema.dtype, min));
+        self
+    }
 }
 
 fn walk_of(seed: u32, codec: &'static str, low: i64, high: i64, sum: i64) -> Array {
@@ -213,14 +219,6 @@ fn alpha() -> Dataset {
             array("moved", texts(&["now text", ""]), None, stats(2, 0, 0, Some((text(""), text("now text"))), None)),
             array(&"n".repeat(200), numbers(&[1], vec![7u8]), None, stats(1, 0, 0, both(Scalar::UInt(7)), int(7))),
         ],
-    }
-}
-
-impl Array {
-    /// For a maximum that is not known.
-    fn with_min(mut self, min: &[u8]) -> Self {
-        self.statistics.min = Some(Scalar::from_bytes(self.schema.dtype, min));
-        self
     }
 }
 
