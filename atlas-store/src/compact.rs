@@ -171,9 +171,18 @@ pub(crate) fn release(catalog: &mut Catalog, retention: Duration) -> Vec<Retired
 
 /// Objects of segments, finished or not, that a catalog does not name: what writers left that did not finish.
 ///
+/// `None` where the storage does not list its objects.
+///
 /// Where writers share a storage without a lock, one of them may be about to name what it has just written: only
 /// objects older than the retention count there.
-pub(crate) fn orphans(catalog: &Catalog, storage: &dyn Storage, retention: Duration) -> Result<Vec<(String, u64)>> {
+pub(crate) fn orphans(
+    catalog: &Catalog,
+    storage: &dyn Storage,
+    retention: Duration,
+) -> Result<Option<Vec<(String, u64)>>> {
+    if !storage.can_list() {
+        return Ok(None);
+    }
     let named: HashSet<&str> = catalog.objects().collect();
     let now = SystemTime::now();
     let is_old = |modified: SystemTime| now.duration_since(modified).is_ok_and(|age| age >= retention);
@@ -181,5 +190,5 @@ pub(crate) fn orphans(catalog: &Catalog, storage: &dyn Storage, retention: Durat
         let is_ours = info.object.ends_with(".tmp") || (info.object.ends_with(".af") && info.object.contains("/data."));
         is_ours && !named.contains(info.object.as_str()) && (!storage.is_shared() || is_old(info.modified))
     });
-    Ok(found.map(|info| (info.object, info.bytes)).collect())
+    Ok(Some(found.map(|info| (info.object, info.bytes)).collect()))
 }

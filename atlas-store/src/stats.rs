@@ -42,12 +42,13 @@ pub enum Sum {
     Float(f64),
 }
 
-/// Equal means the same kind and the same bits: the sum of +∞ and -∞ is NaN, and equals itself.
+/// Equal means the same kind and the same bits. The sum of +∞ and -∞ is NaN, of a sign that depends on the processor: it
+/// equals any other NaN.
 impl PartialEq for Sum {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Sum::Int(a), Sum::Int(b)) => a == b,
-            (Sum::Float(a), Sum::Float(b)) => a.to_bits() == b.to_bits(),
+            (Sum::Float(a), Sum::Float(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
             _ => false,
         }
     }

@@ -419,7 +419,7 @@ impl Store {
         let catalog = state.snapshot.catalog();
         let released = released.into_iter().map(|retired| (retired.object, retired.bytes));
         let mut unneeded: Vec<(String, u64)> = released.filter(|(object, _)| !catalog.names(object)).collect();
-        for orphan in orphans(catalog, &**storage, options.retention)? {
+        for orphan in orphans(catalog, &**storage, options.retention)?.unwrap_or_default() {
             if !unneeded.contains(&orphan) {
                 unneeded.push(orphan);
             }
@@ -440,7 +440,8 @@ impl Store {
     /// All bytes of all live segments.
     ///
     /// # Errors
-    /// `Storage` where objects cannot be listed. What is damaged is in the report.
+    /// `Storage` where the storage lists its objects ([`Storage::can_list`]) and that fails. What is damaged is in the
+    /// report.
     pub fn verify(&self) -> Result<VerifyReport> {
         verify(&self.snapshot(), &*self.inner.storage)
     }

@@ -28,7 +28,8 @@ pub struct VerifyReport {
     /// What does not hold. Empty: the store is whole.
     pub problems: Vec<Problem>,
     /// Objects that the catalog does not name, left by writers that did not finish: harmless, deleted by a compaction.
-    pub orphans: Vec<(String, u64)>,
+    /// `None` where that cannot be known, because the storage does not list what it holds.
+    pub orphans: Option<Vec<(String, u64)>>,
     /// Bytes of segments kept for readers of earlier snapshots.
     pub retained_bytes: u64,
 }
@@ -61,12 +62,17 @@ const BATCH_CHUNKS: usize = 256;
 ///
 /// # Cost
 /// All bytes of all live segments, decoded on all cores.
+///
+/// # Errors
+/// `Storage` where the storage lists its objects and that fails.
 pub(crate) fn verify(snapshot: &Snapshot, storage: &dyn Storage) -> Result<VerifyReport> {
     // Where another writer has committed since, its segments are not leftovers.
     let newest = load_catalog(storage).ok().flatten();
     let newest = newest.as_ref().map_or(snapshot.catalog(), |committed| &committed.catalog);
     let mut orphans = orphans(newest, storage, Duration::ZERO)?;
-    orphans.retain(|(object, _)| !snapshot.catalog().names(object));
+    if let Some(orphans) = &mut orphans {
+        orphans.retain(|(object, _)| !snapshot.catalog().names(object));
+    }
     let mut report = VerifyReport {
         snapshot: snapshot.number(),
         orphans,

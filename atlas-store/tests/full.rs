@@ -33,7 +33,7 @@ fn child() {
     let reopened = Store::open(&location).unwrap();
     assert!(reopened.snapshot().read("a", "t", None).unwrap().as_numbers::<i64>().unwrap() == noise());
     let report = reopened.verify().unwrap();
-    assert_eq!((report.problems, report.orphans), (vec![], vec![]));
+    assert_eq!((report.problems, report.orphans), (vec![], Some(vec![])));
     println!("committed at last");
 }
 

@@ -267,7 +267,7 @@ impl World {
         // Next to a writer, or to a newer snapshot, there are segments that this snapshot does not name.
         let newest = self.handles.iter().map(|handle| handle.store.snapshot().number()).max();
         if self.draft.is_none() && newest == Some(report.snapshot) {
-            assert_eq!(report.orphans, []);
+            assert_eq!(report.orphans, Some(vec![]));
         }
     }
 

@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs"))
 import read_store  # noqa: E402
 
 GOLDEN = Path(__file__).parent / "golden"
+LIFE = Path(__file__).resolve().parents[2] / "atlas-store" / "tests" / "golden" / "v1-life"
+"""A store with deleted, overwritten, redefined and unwritten parts; see atlas-store/tests/golden.rs."""
 DECLARED = json.loads((GOLDEN / "v1-expected.json").read_text())
 CELLS = dict(np.load(GOLDEN / "v1-expected.npz"))
 VARIANTS = sorted(path.name for path in GOLDEN.glob("v1-*") if path.is_dir())
@@ -96,6 +98,68 @@ def test_reader_finds_every_cell(golden):
     store = read_store.open(golden)
     for dataset, array, _, expected in every_array():
         assert same(store.read(dataset, array), expected), f"{array} of {dataset}"
+
+
+def test_reader_finds_what_is_left_of_an_eventful_life():
+    store = read_store.open(LIFE)
+    expected = json.loads(LIFE.with_suffix(".expected.json").read_text())
+    assert store.datasets == [declared["dataset"] for declared in expected]
+    for declared in expected:
+        dataset = declared["dataset"]
+        found = {key: (type(value), bits(value)) for key, value in store.attributes(dataset).items()}
+        attributes = {key: typed(*dict(value).popitem()) for key, value in declared["attributes"].items()}
+        assert found == {key: (type(value), bits(value)) for key, value in attributes.items()}, dataset
+        arrays = store.arrays(dataset)
+        assert set(arrays) == set(declared["arrays"]), dataset
+        for name, declaration in declared["arrays"].items():
+            array, what, dtype = arrays[name], f"{name} of {dataset}", declaration["dtype"]
+            for key in ("dtype", "dims", "shape", "chunk_shape"):
+                assert getattr(array, key) == declaration[key], what
+            assert bits(array.fill_value) == bits(typed(dtype, declaration["fill_value"])), what
+            for key, value in declaration["statistics"].items():
+                kind = {"min": dtype, "max": dtype, "sum": "float64" if dtype.startswith("float") else None}.get(key)
+                value = typed(kind, value)
+                is_nan = isinstance(value, float) and np.isnan(value)
+                same_value = np.isnan(array.statistics[key]) if is_nan else bits(array.statistics[key]) == bits(value)
+                assert same_value, f"{key} of {what}"
+            cells = store.read(dataset, name)
+            if isinstance(declaration["cells"], dict):
+                assert read_store.crc32c(cells.tobytes()) == declaration["cells"]["crc32c"], what
+            else:
+                values = [bits(typed(dtype, cell)) for cell in declaration["cells"]]
+                assert [bits(cell) for cell in cells.ravel()] == values and list(cells.shape) == array.shape, what
+
+
+def typed(dtype: str | None, value):
+    """A value of the expectations: floats are their bits, binary is hexadecimal."""
+    if value is None:
+        return None
+    if dtype is not None and dtype.startswith("float"):
+        return np.array(int(value, 16), f"u{len(value) // 2 - 1}").view(dtype)[()]
+    if dtype == "binary":
+        return bytes.fromhex(value)
+    return np.datetime64(value, "ns") if dtype == "timestamp_nanoseconds" else value
+
+
+def bits(value):
+    """Equal for the same bits only."""
+    return value.tobytes() if isinstance(value, (np.floating, np.datetime64)) else value
+
+
+def test_the_eventful_life_left_what_a_reader_must_not_see():
+    store = read_store.open(LIFE)
+    segments = [segment for family in store.catalog["arrays"] for segment in store.segments(family["name"])]
+    entries = [len(segment.chunk_starts) - 1 for segment in segments]
+    assert any(count > len(segment.chunks) for count, segment in zip(entries, segments)), "a chunk twice in a segment"
+    keys = [(segment.name.split("/")[0], *key) for segment in segments for key in segment.chunks]
+    assert len(keys) > len(set(keys)), "a chunk in several segments"
+    ids = {(family["name"], id) for family in store.catalog["arrays"] for id in family["ids"]}
+    held = {(family["name"], id) for family in store.catalog["arrays"] for segment in store.segments(family["name"])
+            for id, _ in segment.chunks}  # fmt: skip
+    assert held - ids, "chunks of deleted arrays"
+    assert ids - held, "arrays that were never written to"
+    assert {int(code) for segment in segments for code in segment.encoding} == {0, 1, 2, 3, 4, 5}
+    assert store.catalog["retired"] and all((LIFE / retired["object"]).exists() for retired in store.catalog["retired"])
 
 
 def test_statistics_are_those_of_the_cells(golden):

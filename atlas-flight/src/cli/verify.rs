@@ -17,7 +17,8 @@ Examples:
   atlas verify fleet --json | jq '.problems'
 
 JSON: {snapshot, segments, chunks, bytes, retained_bytes, problems: [{object, offset, message}], orphans: [{object, bytes}]}.
-Orphans are files that a writer left that did not finish: harmless, deleted by atlas compact.")]
+Orphans are files that a writer left that did not finish: harmless, deleted by atlas compact. On http(s):// there is
+no telling: null.")]
 pub(crate) struct Verify {
     /// Directory of the store
     store: String,
@@ -55,7 +56,9 @@ fn write_json(report: &VerifyReport, out: &mut Output) -> Result<(), Failure> {
         .problems
         .iter()
         .map(|problem| json!({"object": problem.object, "offset": problem.offset, "message": problem.message}));
-    let orphans = report.orphans.iter().map(|(object, bytes)| json!({"object": object, "bytes": bytes}));
+    let orphans = report.orphans.as_ref().map(|orphans| {
+        orphans.iter().map(|(object, bytes)| json!({"object": object, "bytes": bytes})).collect::<Vec<_>>()
+    });
     let report = json!({
         "snapshot": report.snapshot,
         "segments": report.segments,
@@ -63,7 +66,7 @@ fn write_json(report: &VerifyReport, out: &mut Output) -> Result<(), Failure> {
         "bytes": report.bytes,
         "retained_bytes": report.retained_bytes,
         "problems": problems.collect::<Vec<_>>(),
-        "orphans": orphans.collect::<Vec<_>>(),
+        "orphans": orphans,
     });
     Ok(writeln!(out, "{report}")?)
 }
@@ -81,8 +84,11 @@ fn write_text(report: &VerifyReport, out: &mut Output) -> Result<(), Failure> {
         let offset = problem.offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
         writeln!(out, "problem: {}{offset}: {}", problem.object, problem.message)?;
     }
-    for (object, bytes) in &report.orphans {
+    for (object, bytes) in report.orphans.iter().flatten() {
         writeln!(out, "orphan: {object} ({}), left by a writer that did not finish", describe::bytes(*bytes))?;
+    }
+    if report.orphans.is_none() {
+        writeln!(out, "orphans are not known: the storage does not list its files")?;
     }
     if report.retained_bytes > 0 {
         writeln!(out, "{} kept for readers of earlier snapshots", describe::bytes(report.retained_bytes))?;

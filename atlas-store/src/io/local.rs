@@ -98,17 +98,23 @@ impl LocalStorage {
         Ok(LocalWriter { object: object.into(), file, len: 0, temporary: Some(temporary), path, lost: None })
     }
 
+    /// A writer may be at work: what vanishes meanwhile is not listed.
     fn list_directory(&self, prefix: &str, found: &mut Vec<ObjectInfo>) -> std::io::Result<()> {
         for entry in fs::read_dir(self.path(prefix))? {
             let entry = entry?;
             // Names that are not Unicode are not ours.
             let Ok(name) = entry.file_name().into_string() else { continue };
             let object = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-            let metadata = entry.metadata()?;
-            if metadata.is_dir() {
-                self.list_directory(&object, found)?;
-            } else {
+            let listed = entry.metadata().and_then(|metadata| {
+                if metadata.is_dir() {
+                    return self.list_directory(&object, found);
+                }
                 found.push(ObjectInfo { object, bytes: metadata.len(), modified: metadata.modified()? });
+                Ok(())
+            });
+            match listed {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                listed => listed?,
             }
         }
         Ok(())

@@ -17,14 +17,28 @@ const EXPECTED: &str = "expected a path, file:///path, s3://bucket/path, gs://bu
 
 /// The storage at a location, with [`ObjectOptions::from_env`].
 ///
-/// | location | storage | from the environment |
+/// | location | storage | credentials, the first that the environment has |
 /// |---|---|---|
 /// | a path, `file:///path` | local files | |
-/// | `s3://bucket/path` | Amazon S3 and what speaks its protocol | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`, `AWS_SKIP_SIGNATURE`; roles of the machine |
-/// | `gs://bucket/path` | Google Cloud Storage | `GOOGLE_APPLICATION_CREDENTIALS`, `GOOGLE_SERVICE_ACCOUNT`; the machine's account |
-/// | `az://container/path`, `abfss://container@account.dfs.core.windows.net/path` | Azure Blob Storage | `AZURE_STORAGE_ACCOUNT_NAME`, `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_STORAGE_SAS_TOKEN`; managed identities |
-/// | `https://host/path`, `http://host/path` | a web server, read-only | |
+/// | `s3://bucket/path` | Amazon S3 and what speaks its protocol | `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` (and `AWS_SESSION_TOKEN`); `AWS_WEB_IDENTITY_TOKEN_FILE` with `AWS_ROLE_ARN`; the role of the container (`AWS_CONTAINER_CREDENTIALS_…`); the role of the machine |
+/// | `gs://bucket/path` | Google Cloud Storage | `GOOGLE_SERVICE_ACCOUNT` (a key's file) or `GOOGLE_SERVICE_ACCOUNT_KEY` (the key itself); `GOOGLE_APPLICATION_CREDENTIALS` (a file), else what `gcloud auth application-default login` left at home; the machine's account |
+/// | `az://container/path`, `abfss://container@account.dfs.core.windows.net/path` | Azure Blob Storage | `AZURE_STORAGE_TOKEN`; `AZURE_STORAGE_ACCOUNT_KEY`; `AZURE_CLIENT_ID` with `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE` or `AZURE_CLIENT_SECRET`; `AZURE_STORAGE_SAS_TOKEN`; `AZURE_USE_AZURE_CLI=true`; the managed identity. The account of `az://` is `AZURE_STORAGE_ACCOUNT_NAME` |
+/// | `https://host/path`, `http://host/path` | a web server that answers ranges; read-only | |
 /// | `memory://name` | memory of this process, the same for the same name | |
+///
+/// `ATLAS_REQUESTS` is how many requests are under way at a time, for each storage (16). For S3, Google and Azure the
+/// variables that begin with `AWS_`, `GOOGLE_` and `AZURE_` and that end as the keys of `object_store` do are read too:
+///
+/// - where the service is: `AWS_REGION`, `AWS_ENDPOINT_URL`, `GOOGLE_BASE_URL`, `AZURE_STORAGE_ENDPOINT`. Plain HTTP is
+///   refused without `AWS_ALLOW_HTTP=true`, `AZURE_ALLOW_HTTP=true`;
+/// - buckets that anybody may read: `AWS_SKIP_SIGNATURE=true`, and so for the others;
+/// - how long a request may take, its body included: `AWS_TIMEOUT=2m` (30 s). Writes send parts of 8 MiB, four at a time.
+///
+/// Profiles and files in `~/.aws` are not read, nor are connection strings of Azure.
+///
+/// Uploads in parts that were cut off, by a kill or a lost network, may leave their parts behind, which cost storage and are
+/// in no listing: give the bucket a lifecycle rule that aborts incomplete uploads after a day. (Azure drops them after a
+/// week by itself.)
 ///
 /// # Errors
 /// `InvalidArgument` where the location is none of these, or `ATLAS_REQUESTS` is not a number.
@@ -93,7 +107,8 @@ fn memory(name: &str) -> Result<Arc<dyn Storage>> {
         return Err(Error::invalid("the store in memory has no name: expected memory://name"));
     }
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Arc::new(named.entry(name.into()).or_default().clone()))
+    let storage = named.entry(name.into()).or_insert_with(|| MemoryStorage::new().named(&format!("memory://{name}")));
+    Ok(Arc::new(storage.clone()))
 }
 
 fn remote<S: ObjectStore>(
@@ -118,7 +133,8 @@ fn web(location: &str, options: &ObjectOptions) -> Result<Arc<dyn Storage>> {
         .with_retry(options.retry.clone());
     let store = builder.build().map_err(|error| Error::invalid(format!("storage {location}: {error}")))?;
     let storage = ObjectStorage::with_options(Arc::new(store), "", options)?;
-    Ok(Arc::new(storage.named(url.as_str().trim_end_matches('/')).read_only()))
+    // Few servers list (WebDAV), and they name objects by other paths than these.
+    Ok(Arc::new(storage.named(url.as_str().trim_end_matches('/')).read_only().unlisted()))
 }
 
 #[cfg(test)]
@@ -177,6 +193,10 @@ mod tests {
         let first = storage_at("memory://one place").unwrap();
         first.create("x").unwrap().finish().unwrap();
         assert!(storage_at("memory://one place").unwrap().get("x").unwrap().is_some());
+        assert_eq!(first.location(), "memory://one place");
+        let _lock = first.lock().unwrap();
+        let told = storage_at("MEMORY://one place").unwrap().lock().unwrap_err().to_string();
+        assert!(told.contains("memory://one place"), "{told}");
         assert!(storage_at("memory://another").unwrap().get("x").unwrap().is_none());
     }
 }

@@ -37,6 +37,7 @@ fn version(put: u64) -> Version {
 /// Objects that live as long as a handle to them does.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStorage {
+    name: Option<Arc<str>>,
     objects: Arc<Mutex<Objects>>,
     lock: Arc<Mutex<bool>>,
 }
@@ -45,6 +46,12 @@ impl MemoryStorage {
     /// No objects.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same, called `location` in messages.
+    #[must_use]
+    pub fn named(self, location: &str) -> Self {
+        MemoryStorage { name: Some(location.into()), ..self }
     }
 
     /// The names of all objects.
@@ -60,7 +67,7 @@ impl MemoryStorage {
 
 impl Storage for MemoryStorage {
     fn location(&self) -> String {
-        "memory".into()
+        self.name.as_deref().unwrap_or("memory").into()
     }
 
     fn get(&self, object: &str) -> Result<Option<(Bytes, Version)>> {
@@ -110,7 +117,7 @@ impl Storage for MemoryStorage {
     fn lock(&self) -> Result<Box<dyn Any + Send + Sync>> {
         let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if *held {
-            return Err(Error::Conflict { message: "another writer holds the store in memory".into() });
+            return Err(Error::Conflict { message: format!("another writer holds the store {}", self.location()) });
         }
         *held = true;
         Ok(Box::new(MemoryLock(self.lock.clone())))

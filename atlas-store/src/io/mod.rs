@@ -112,8 +112,13 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// All objects, in no particular order; unfinished ones where they can be seen.
     ///
     /// # Errors
-    /// `Storage` where they cannot be listed.
+    /// `Storage` where that fails, `InvalidArgument` where the storage never lists ([`Self::can_list`]).
     fn list(&self) -> Result<Vec<ObjectInfo>>;
+
+    /// Whether the storage lists its objects: a web server does not. Only what writers left behind is found by listing.
+    fn can_list(&self) -> bool {
+        true
+    }
 
     /// Deletes an object; one that does not exist is no error.
     ///

@@ -37,6 +37,7 @@ pub struct ObjectStorage {
     location: String,
     requests: usize,
     is_read_only: bool,
+    can_list: bool,
 }
 
 impl fmt::Debug for ObjectStorage {
@@ -67,7 +68,7 @@ impl ObjectStorage {
         let location = format!("{store}/{prefix}");
         let requests = options.requests.max(1);
         let store = Arc::new(LimitStore::new(store, requests));
-        Ok(ObjectStorage { store, prefix, location, requests, is_read_only: false })
+        Ok(ObjectStorage { store, prefix, location, requests, is_read_only: false, can_list: true })
     }
 
     /// The same, called `location` in messages.
@@ -80,6 +81,12 @@ impl ObjectStorage {
     #[must_use]
     pub fn read_only(self) -> Self {
         ObjectStorage { is_read_only: true, ..self }
+    }
+
+    /// The same, which is never asked what it holds.
+    #[must_use]
+    pub fn unlisted(self) -> Self {
+        ObjectStorage { can_list: false, ..self }
     }
 
     fn path(&self, object: &str) -> Result<Path> {
@@ -203,6 +210,9 @@ impl Storage for ObjectStorage {
     }
 
     fn list(&self) -> Result<Vec<ObjectInfo>> {
+        if !self.can_list {
+            return Err(Error::invalid(format!("{} does not list what it holds", self.location)));
+        }
         let (store, prefix) = (self.store.clone(), self.prefix.clone());
         let listed = wait(&self.location, async move { store.list(Some(&prefix)).try_collect::<Vec<_>>().await })?;
         let found = listed.map_err(|error| failed(&self.location, &error))?;
@@ -216,6 +226,10 @@ impl Storage for ObjectStorage {
             })
         };
         Ok(found.into_iter().filter_map(info).collect())
+    }
+
+    fn can_list(&self) -> bool {
+        self.can_list
     }
 
     fn delete(&self, object: &str) -> Result<()> {
@@ -240,9 +254,9 @@ impl Storage for ObjectStorage {
     }
 
     fn is_present(&self) -> bool {
-        // Few HTTP servers list, and there are no directories to ask for: what holds an object is there.
+        // There are no directories to ask for: what holds an object is there.
         let (store, prefix) = (self.store.clone(), self.prefix.clone());
-        self.is_read_only
+        !self.can_list
             || wait(&self.location, async move { store.list(Some(&prefix)).try_next().await })
                 .is_ok_and(|first| first.is_ok_and(|first| first.is_some()))
     }
