@@ -175,6 +175,8 @@ class Store:
         self._rows = {name: row for row, name in enumerate(self.datasets)}
         self._families = {family["name"]: family for family in self.catalog["arrays"]}
         self._segments: dict[str, Segment] = {}
+        for name, family in self._families.items():
+            check(len(set(family["ids"])) == len(family["ids"]), f"{name}: an array id twice")
 
     def attributes(self, dataset: str) -> dict:
         found = {}

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::format::FORMAT_VERSION;
 use crate::format::catalog_file::{VARIANTS, file_name};
 use crate::format::envelope::{CatalogRefusal, MetaCompression, MetaFormat, decode, encode};
+use crate::format::records::{MAX_NUMBER, MAX_SEGMENT_NUMBER};
 use crate::io::{ConditionalGet, Expected, Storage, Version};
 use std::sync::Arc;
 
@@ -95,8 +96,15 @@ pub(crate) fn load_catalog_unless(storage: &dyn Storage, known: Option<&CatalogF
 /// # Errors
 /// `Conflict` where another writer has replaced it. Where the reply to the replacement was lost, what is stored decides:
 /// this catalog, and the commit went through (or somebody else's of the very same changes, without cells: their segments
-/// would have other names); another one, and it is a conflict; the old one, and it failed.
+/// would have other names); another one, and it is a conflict; the old one, and it failed. `LimitExceeded` where the
+/// numbers have run out, so that no reader would take the catalog.
 pub(crate) fn commit_catalog(storage: &dyn Storage, catalog: &Catalog, file: &CatalogFile) -> Result<CatalogFile> {
+    let segments = catalog.families.values().map(|family| family.next_segment).max().unwrap_or(0);
+    if catalog.snapshot.max(catalog.next_array_id) > MAX_NUMBER || segments > MAX_SEGMENT_NUMBER {
+        let Catalog { snapshot, next_array_id, .. } = catalog;
+        let message = format!("snapshot {snapshot}, array id {next_array_id} or segment {segments} is too large");
+        return Err(Error::LimitExceeded { message });
+    }
     let name = file_name(file.format, file.compression);
     let bytes = encode(catalog, file.format, file.compression)?;
     let version = match storage.replace(name, &bytes, &file.version) {

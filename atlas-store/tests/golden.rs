@@ -76,7 +76,7 @@ fn check(store: &Store) {
             let what = format!("{} of {}", array.name, dataset.name);
             let (entry, schema) = snapshot.array(dataset.name, &array.name).unwrap();
             assert_eq!(*schema, array.schema, "{what}");
-            assert_eq!(entry.statistics(), Some(&array.statistics), "{what}");
+            assert_eq!(entry.statistics(), Some(array.statistics.clone()), "{what}");
             let cells = snapshot.read(dataset.name, &array.name, None).unwrap();
             assert!(same(&cells, &array.cells), "{what}: {cells:?}");
         }

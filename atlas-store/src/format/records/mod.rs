@@ -7,7 +7,7 @@ mod scalars;
 mod write;
 
 pub(crate) use encode::{Json, Msgpack};
-pub(crate) use read::CatalogRecord;
+pub(crate) use read::{CatalogRecord, MAX_NUMBER, MAX_SEGMENT_NUMBER};
 pub(crate) use write::WrittenCatalog;
 
 use crate::dtype::DType;

@@ -16,7 +16,9 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// Numbers beyond this were never given out, and counting on from them must not overflow.
-const MAX_NUMBER: u64 = 1 << 62;
+pub(crate) const MAX_NUMBER: u64 = 1 << 62;
+/// The same for segments of a family.
+pub(crate) const MAX_SEGMENT_NUMBER: u32 = u32::MAX / 2;
 /// Larger segments do not exist: the sum of many must not overflow either.
 const MAX_SEGMENT_BYTES: u64 = 1 << 48;
 
@@ -173,6 +175,13 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, all: &AllRows) -> Result<F
     if let Some(id) = ids.iter().find(|id| **id >= catalog.next_array_id) {
         return Err(failed(format!("id {id} was not given out yet")));
     }
+    if !ids.is_sorted_by(|a, b| a < b) {
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(failed(format!("id {} occurs twice", pair[0])));
+        }
+    }
     ids.shrink_to_fit();
     let schemas = schemas.of(count).map_err(failed)?;
     let fits = |schema: u32| catalog.schemas.get(schema as usize).is_some_and(|schema| schema.dtype == dtype);
@@ -182,7 +191,7 @@ fn family_of(record: FamilyRecord, catalog: &Catalog, all: &AllRows) -> Result<F
     let cells: Vec<u64> = catalog.schemas.iter().map(|schema| schema.cell_count()).collect();
     let cells = schemas.iter().map(|schema| cells[schema as usize]);
     let statistics = statistics_of(statistics, dtype, &ids, cells).map_err(failed)?;
-    if directory.contains('/') || !is_within_the_store(&directory) || next_segment > u32::MAX / 2 {
+    if directory.contains('/') || !is_within_the_store(&directory) || next_segment > MAX_SEGMENT_NUMBER {
         return Err(failed(format!("directory {directory:?} or segment number {next_segment} cannot be right")));
     }
     if let Some(segment) = segments.iter().find(|segment| segment.bytes > MAX_SEGMENT_BYTES) {
