@@ -43,7 +43,7 @@ impl Shell {
         most_rows: Option<usize>,
     ) -> Result<Self, Failure> {
         let failed = |error: ReadlineError| Failure::failed(format!("the terminal: {error}"));
-        let config = Config::builder().auto_add_history(true).max_history_size(MOST_HISTORY).map_err(failed)?.build();
+        let config = Config::builder().max_history_size(MOST_HISTORY).map_err(failed)?.build();
         let mut editor = Editor::with_config(config).map_err(failed)?;
         editor.set_helper(Some(Lines));
         let history = history_file();
@@ -63,25 +63,28 @@ impl Shell {
         tell("SQL ends with a semicolon; .help lists the other commands, Ctrl-D leaves");
         loop {
             match self.editor.readline("atlas> ") {
-                Ok(text) => match command::parse(&text) {
-                    Some(Ok(Command::Quit)) => break,
-                    Some(Ok(command)) => self.told(runtime, command),
-                    Some(Err(message)) => say(message),
-                    None => self.execute(runtime, &text),
-                },
+                Ok(text) => {
+                    self.remember(&text);
+                    match command::parse(&text) {
+                        Some(Ok(Command::Quit)) => break,
+                        Some(Ok(command)) => self.told(runtime, command),
+                        Some(Err(message)) => say(message),
+                        None => self.execute(runtime, &text),
+                    }
+                }
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => break,
                 Err(error) => return Err(Failure::failed(format!("the terminal: {error}"))),
             }
-            self.save_history();
         }
-        self.save_history();
         Ok(())
     }
 
     /// History is a convenience: where it cannot be kept, it is not.
-    fn save_history(&mut self) {
-        if let Some(file) = &self.history {
+    fn remember(&mut self, text: &str) {
+        if self.editor.add_history_entry(text).unwrap_or(false)
+            && let Some(file) = &self.history
+        {
             let _ = self.editor.append_history(file);
         }
     }
