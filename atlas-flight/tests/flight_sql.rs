@@ -270,7 +270,7 @@ async fn catalogs_schemas_and_tables_are_listed() {
         let info = client.get_db_schemas(command).await.unwrap();
         assert_eq!(texts(&rows(&fixture, &info).await.unwrap(), "db_schema_name"), expected, "{catalog:?} {pattern:?}");
     }
-    let all = vec!["arrays", "catalog", "datasets"];
+    let all = vec!["arrays", "attributes", "catalog", "chunks", "datasets"];
     for (name, types, expected) in [
         (None, vec![], all.clone()),
         (None, vec!["table"], all.clone()),

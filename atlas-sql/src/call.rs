@@ -1,7 +1,7 @@
 //! A call of one of our functions on a column with literal arguments, and the column of the scan that it stands for.
 
 use crate::columns::{Source, Statistic, View};
-use crate::tensor::Form;
+use crate::tensor::{Form, Reduction};
 use crate::udf::{self, Function};
 use atlas_store::Region;
 use datafusion::common::{Column, ScalarValue};
@@ -21,6 +21,7 @@ enum Operation {
     Slice(Region),
     Element(Vec<u64>),
     Statistic(Statistic),
+    Reduction(Reduction),
     Declaration(Function),
     /// Whether the dataset has the array: something that is NULL exactly where the column is.
     Presence,
@@ -56,7 +57,10 @@ impl Call {
                 Operation::Element(indices.iter().map(|index| udf::index("element", index)).collect::<Result<_>>()?)
             }
             (Function::Statistic(statistic), []) => Operation::Statistic(statistic),
-            (Function::Shape | Function::Dims | Function::Dtype, []) => Operation::Declaration(function),
+            (Function::Reduction(reduction), []) => Operation::Reduction(reduction),
+            (Function::Shape | Function::ChunkShape | Function::Dims | Function::Dtype, []) => {
+                Operation::Declaration(function)
+            }
             _ => return Ok(None),
         };
         Ok(Some(Call { column: column.clone(), operation }))
@@ -107,6 +111,12 @@ impl Call {
                     outer.start().iter().zip(index).map(|(outer, own)| outer + own).collect(),
                 ))
             }
+            (Operation::Reduction(reduction), Source::Array(family)) => {
+                Some(Source::Reduction(*family, None, *reduction))
+            }
+            (Operation::Reduction(reduction), Source::Slice(family, region)) => {
+                Some(Source::Reduction(*family, Some(region.clone()), *reduction))
+            }
             // A single cell is NULL where it equals the fill value too.
             (Operation::Presence, Source::Array(family)) if view.families[*family].tensor.form != Form::Scalar => {
                 Some(Source::Shape(*family))
@@ -114,6 +124,7 @@ impl Call {
             (Operation::Statistic(statistic), Source::Array(family)) => Some(Source::Statistic(*family, *statistic)),
             (Operation::Declaration(function), Source::Array(family)) => Some(match function {
                 Function::Shape => Source::Shape(*family),
+                Function::ChunkShape => Source::ChunkShape(*family),
                 Function::Dims => Source::Dims(*family),
                 _ => Source::Dtype(*family),
             }),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! # Tables
-//! A store is a schema with three tables. `datasets` has a row per dataset: its name, its attributes, and every array
-//! as a tensor. `catalog` has the same rows with scalars only. `arrays` has a row per array of a dataset.
+//! A store is a schema with five tables. `datasets` has a row per dataset: its name, its attributes, and every array
+//! as a tensor. `catalog` has the same rows with scalars only. `arrays` has a row per array of a dataset,
+//! `attributes` one per attribute, `chunks` one per chunk that was written, with its zone map.
 //!
 //! # Names
 //! Columns are `dataset`, then the attributes sorted by key, then the arrays sorted by name. Case is kept: names that
@@ -30,10 +31,11 @@
 //! | `stat_min(array)`, `stat_max(array)` | the smallest and largest cell, in the array's own type |
 //! | `stat_mean(array)`, `stat_sum(array)` | of numbers |
 //! | `stat_null_count(array)`, `stat_row_count(array)` | counts of cells |
-//! | `shape(array)`, `dims(array)`, `dtype(array)` | the declaration |
+//! | `tensor_min(tensor)`, `tensor_max`, `tensor_mean`, `tensor_sum`, `tensor_std`, `tensor_count` | a number of its cells |
+//! | `shape(array)`, `chunk_shape(array)`, `dims(array)`, `dtype(array)` | the declaration |
 //!
 //! Indices start at 0. Statistics are those of the catalog: they leave out nulls and NaN, and `stat_min` / `stat_max`
-//! are NULL where only a bound is kept (text of more than 64 bytes).
+//! are NULL where only a bound is kept (text of more than 64 bytes). `tensor_*` leave out the same cells.
 //!
 //! # Missing
 //! A dataset that lacks an array has NULL for it, and for every function of it. `element` gives NULL for a cell that
@@ -51,6 +53,7 @@
 mod call;
 mod columns;
 mod error;
+mod listing;
 mod literal;
 mod mount;
 mod names;

@@ -1,6 +1,7 @@
 //! Stores as schemas of a DataFusion catalog.
 
 use crate::columns::View;
+use crate::listing::ListingTable;
 use crate::literal::LiteralLists;
 use crate::rewrite::ResolveArrayCalls;
 use crate::table::{Table, TableKind};
@@ -18,8 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The catalog that [`session`] mounts stores in.
 const CATALOG: &str = "atlas";
 
-/// Mounts a store as schema `name` of the context's default catalog, with the tables `datasets`, `catalog` and
-/// `arrays`; the first call also installs the functions.
+/// Mounts a store as schema `name` of the context's default catalog, with its tables; the first call also installs the
+/// functions.
 ///
 /// Each query sees the snapshot that `store` is at when the query is planned.
 ///
@@ -93,6 +94,7 @@ struct StoreSchema {
 struct Tables {
     snapshot: u64,
     tables: [Arc<Table>; 3],
+    listings: [Arc<ListingTable>; 2],
 }
 
 impl fmt::Debug for StoreSchema {
@@ -112,7 +114,7 @@ impl StoreSchema {
                 let view = Arc::new(View::new(snapshot));
                 let [datasets, catalog, arrays] = TableKind::ALL.map(|kind| Table::try_new(&self.name, kind, &view));
                 let tables = [Arc::new(datasets?), Arc::new(catalog?), Arc::new(arrays?)];
-                let tables = Tables { snapshot: number, tables };
+                let tables = Tables { snapshot: number, tables, listings: ListingTable::all(&self.name, &view) };
                 *cached = Some(tables.clone());
                 Ok(tables)
             }
@@ -123,16 +125,20 @@ impl StoreSchema {
 #[async_trait]
 impl SchemaProvider for StoreSchema {
     fn table_names(&self) -> Vec<String> {
-        TableKind::ALL.map(|kind| kind.name().to_string()).to_vec()
+        TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).map(str::to_string).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(position) = ListingTable::NAMES.iter().position(|own| *own == name) {
+            let table: Arc<dyn TableProvider> = self.tables()?.listings[position].clone();
+            return Ok(Some(table));
+        }
         let Some(position) = TableKind::ALL.iter().position(|kind| kind.name() == name) else { return Ok(None) };
         let table: Arc<dyn TableProvider> = self.tables()?.tables[position].clone();
         Ok(Some(table))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        TableKind::ALL.iter().any(|kind| kind.name() == name)
+        TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).any(|own| own == name)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::tensor::Tensor;
 use crate::udf::{self, Function};
+use arrow::datatypes::FieldRef;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
@@ -19,7 +20,7 @@ pub(crate) fn reject(plan: LogicalPlan) -> Result<LogicalPlan> {
         plan.apply_expressions(|expression| {
             expression.apply(|expression| {
                 match expression {
-                    Expr::ScalarFunction(call) => reject_statistic(call)?,
+                    Expr::ScalarFunction(call) => reject_call(call, input, &inputs)?,
                     Expr::AggregateFunction(call) => {
                         reject_order(call.func.name(), &call.params.args, input)?;
                     }
@@ -36,16 +37,78 @@ pub(crate) fn reject(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
-/// Statistics exist in the catalog only: a call that is left cannot be computed.
-fn reject_statistic(call: &ScalarFunction) -> Result<()> {
+/// What the catalog alone knows: a call that is left cannot be computed. Nor can the numbers of a tensor whose missing
+/// cells nobody knows.
+fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&LogicalPlan]) -> Result<()> {
     match udf::identify(&call.func) {
-        Some(Function::Statistic(statistic)) => Err(DataFusionError::Plan(format!(
-            "{}: {} is not an array column of a store's table here (statistics do not pass GROUP BY, DISTINCT or an \
-             expression)",
-            statistic.function(),
+        Some(Function::Reduction(reduction)) => {
+            let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
+            if let Some(reason) = field.and_then(|(_, field)| udf::unknown_fill(reduction.function(), &field)) {
+                return Err(DataFusionError::Plan(reason));
+            }
+            for input in inputs {
+                if let Some(column) = mixed_fill(input)? {
+                    return Err(DataFusionError::Plan(format!(
+                        "{}: column {column} of a UNION has several fill values, so which cells are missing is not \
+                         known here: take the number before the UNION",
+                        reduction.function()
+                    )));
+                }
+            }
+            Ok(())
+        }
+        Some(Function::Statistic(_) | Function::ChunkShape) => Err(DataFusionError::Plan(format!(
+            "{}: {} is not an array column of a store's table here (what the catalog knows of an array does \
+             not pass GROUP BY, DISTINCT or an expression)",
+            call.func.name(),
             call.args.first().map_or_else(String::new, Expr::to_string)
         ))),
         _ => Ok(()),
+    }
+}
+
+/// A column within the plan in which arrays of several fill values meet. Its field names one of them, or none.
+fn mixed_fill(plan: &LogicalPlan) -> Result<Option<String>> {
+    let mut mixed = None;
+    plan.apply_with_subqueries(|plan| {
+        let meeting = match plan {
+            LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_) => plan.inputs(),
+            _ => return Ok(TreeNodeRecursion::Continue),
+        };
+        for (position, field) in plan.schema().fields().iter().enumerate() {
+            let mut fills = meeting.iter().filter_map(|input| {
+                let tensor = Tensor::of(own_field(input, position)?.as_ref())?;
+                tensor.is_tensor().then_some((tensor.fill_value, tensor.never_filled))
+            });
+            let first = fills.next();
+            if fills.any(|fill| Some(fill) != first) {
+                mixed = Some(field.name().clone());
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(mixed)
+}
+
+/// The field of a column where it comes from: DataFusion gives all inputs of a UNION the metadata of one.
+fn own_field(plan: &LogicalPlan, position: usize) -> Option<FieldRef> {
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let expression = projection.expr.get(position)?.clone().unalias_nested().data;
+            match expression {
+                Expr::Column(column) => {
+                    own_field(&projection.input, projection.input.schema().maybe_index_of_column(&column)?)
+                }
+                other => Some(other.to_field(projection.input.schema().as_ref()).ok()?.1),
+            }
+        }
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_) => own_field(plan.inputs().first()?, position),
+        _ => plan.schema().fields().get(position).cloned(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! function computes on the value.
 
 use crate::call::Call;
+use crate::listing::ListingTable;
 use crate::reject::reject;
 use crate::table::Table;
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
@@ -63,12 +64,21 @@ fn with_table<T>(scan: &TableScan, then: impl FnOnce(&Table) -> T) -> Option<T> 
     provider.downcast_ref::<Table>().map(then)
 }
 
+/// The store that is scanned, and its snapshot, if it is one of ours.
+fn snapshot_of(scan: &TableScan) -> Option<(String, u64)> {
+    with_table(scan, |table| (table.store.clone(), table.view.snapshot.number())).or_else(|| {
+        let provider = source_as_provider(&scan.source).ok()?;
+        let provider: &dyn Any = provider.as_ref();
+        provider.downcast_ref::<ListingTable>().map(|table| (table.store.clone(), table.snapshot()))
+    })
+}
+
 /// Whether the plan reads a store; an error where it would read two snapshots of one store.
 fn check_snapshots(plan: &LogicalPlan) -> Result<bool> {
     let mut snapshots: HashMap<String, u64> = HashMap::new();
     plan.apply_with_subqueries(|plan| {
         if let LogicalPlan::TableScan(scan) = plan
-            && let Some((store, number)) = with_table(scan, |table| (table.store.clone(), table.view.snapshot.number()))
+            && let Some((store, number)) = snapshot_of(scan)
             && let Some(other) = snapshots.insert(store.clone(), number)
             && other != number
         {

@@ -99,6 +99,7 @@ fn describe(view: &View, source: &Source) -> String {
     match source {
         Source::Statistic(_, statistic) => format!("{}({name})", statistic.function()),
         Source::Shape(_) => format!("shape({name})"),
+        Source::ChunkShape(_) => format!("chunk_shape({name})"),
         Source::Dims(_) => format!("dims({name})"),
         Source::Dtype(_) => format!("dtype({name})"),
         Source::Slice(_, region) => format!("slice({name}, {:?}, {:?})", region.start(), region.shape()),
@@ -106,6 +107,7 @@ fn describe(view: &View, source: &Source) -> String {
             let index: String = index.iter().map(|index| format!(", {index}")).collect();
             format!("element({name}{index})")
         }
+        Source::Reduction(_, _, reduction) => format!("{}({})", reduction.function(), describe(view, &source.cells())),
         Source::Dataset | Source::Attribute(_) | Source::Array(_) | Source::Entry(_) => name.to_string(),
     }
 }
@@ -122,16 +124,7 @@ impl TableProvider for Table {
 
     /// Every predicate is exact: the scan evaluates it on the catalog, or on cells while it reads.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        filters
-            .iter()
-            .map(|filter| {
-                Ok(if scan::can_evaluate(filter)? {
-                    TableProviderFilterPushDown::Exact
-                } else {
-                    TableProviderFilterPushDown::Unsupported
-                })
-            })
-            .collect()
+        filters.iter().map(|filter| scan::pushdown(filter)).collect()
     }
 
     async fn scan(

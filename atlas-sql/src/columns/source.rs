@@ -1,7 +1,9 @@
 //! Where the values of a column come from.
 
+use crate::tensor::Reduction;
 use arrow::datatypes::DataType;
 use atlas_store::{DType, Region};
+use std::borrow::Cow;
 
 /// Where the values of a column come from. Families and attributes are positions in the [`super::View`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +16,8 @@ pub(crate) enum Source {
     Statistic(usize, Statistic),
     /// The declared shape of an array.
     Shape(usize),
+    /// The declared shape of the chunks of an array.
+    ChunkShape(usize),
     /// The declared dimensions of an array.
     Dims(usize),
     /// The dtype of an array.
@@ -24,6 +28,8 @@ pub(crate) enum Source {
     Slice(usize, Region),
     /// One cell of an array.
     Element(usize, Vec<u64>),
+    /// A number of the cells of an array, or of a region of it.
+    Reduction(usize, Option<Region>, Reduction),
     /// A column of the `arrays` table, whose rows are arrays and not datasets.
     Entry(EntryField),
 }
@@ -128,7 +134,7 @@ impl Source {
     /// Whether the values come from the catalog alone.
     pub(crate) fn is_catalog(&self) -> bool {
         match self {
-            Source::Array(_) | Source::Slice(..) | Source::Element(..) => false,
+            Source::Array(_) | Source::Slice(..) | Source::Element(..) | Source::Reduction(..) => false,
             Source::Entry(field) => !matches!(field, EntryField::Codec | EntryField::StoredBytes),
             _ => true,
         }
@@ -139,12 +145,23 @@ impl Source {
         match self {
             Source::Statistic(family, _)
             | Source::Shape(family)
+            | Source::ChunkShape(family)
             | Source::Dims(family)
             | Source::Dtype(family)
             | Source::Array(family)
             | Source::Slice(family, _)
-            | Source::Element(family, _) => Some(*family),
+            | Source::Element(family, _)
+            | Source::Reduction(family, ..) => Some(*family),
             Source::Dataset | Source::Attribute(_) | Source::Entry(_) => None,
+        }
+    }
+
+    /// The source whose cells are read for this one: what a reduction reduces, and else itself.
+    pub(crate) fn cells(&self) -> Cow<'_, Source> {
+        match self {
+            Source::Reduction(family, None, _) => Cow::Owned(Source::Array(*family)),
+            Source::Reduction(family, Some(region), _) => Cow::Owned(Source::Slice(*family, region.clone())),
+            _ => Cow::Borrowed(self),
         }
     }
 }

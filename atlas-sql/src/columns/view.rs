@@ -96,12 +96,18 @@ impl View {
                 // `catalog` has a mean of every array: NULL where cells have none.
                 statistic.data_type(&cell).unwrap_or(DataType::Float64)
             }
-            Source::Shape(_) => list(DataType::Int64),
+            Source::Shape(_) | Source::ChunkShape(_) => list(DataType::Int64),
             Source::Dims(_) => list(DataType::Utf8),
             Source::Dtype(_) => DataType::Utf8,
             Source::Array(family) => return self.families[*family].tensor.field(name),
             Source::Slice(family, region) => return self.families[*family].tensor.sliced(region.shape()).field(name),
             Source::Element(family, _) => data_type(self.families[*family].dtype),
+            Source::Reduction(family, _, reduction) => {
+                let cell = data_type(self.families[*family].dtype);
+                reduction.data_type(&cell).ok_or_else(|| {
+                    DataFusionError::Plan(format!("{}: cells of {cell} have none", reduction.function()))
+                })?
+            }
             Source::Entry(field) => return Ok(entry::field(*field, name)),
         };
         Ok(Field::new(name, data_type, true))
@@ -123,13 +129,14 @@ impl View {
             Source::Attribute(attribute) => self.attributes[*attribute].array(&self.snapshot)?,
             Source::Statistic(family, wanted) => statistic::of_family(self, *family, *wanted)?,
             Source::Shape(family) => declaration::shapes(&self.schemas(*family)?, |schema| &schema.shape),
+            Source::ChunkShape(family) => declaration::shapes(&self.schemas(*family)?, |schema| &schema.chunk_shape),
             Source::Dims(family) => declaration::dims(&self.schemas(*family)?),
             Source::Dtype(family) => {
                 let name = self.families[*family].dtype.name();
                 declaration::text(self.schemas(*family)?.iter().map(|schema| schema.map(|_| name)))?
             }
             Source::Entry(field) => entry::column(self, *field)?,
-            Source::Array(_) | Source::Slice(..) | Source::Element(..) => {
+            Source::Array(_) | Source::Slice(..) | Source::Element(..) | Source::Reduction(..) => {
                 return Err(DataFusionError::Internal(format!("{source:?} is not in the catalog")));
             }
         };
@@ -203,6 +210,7 @@ impl FamilyColumn {
         let mut rank = first.map(ArraySchema::rank);
         let mut dims = first.map(|first| first.dims.clone());
         let mut fill = first.and_then(|first| first.fill_value.clone());
+        let mut never_filled = first.is_some_and(|first| first.fill_value.is_none());
         for schema in schemas {
             // Datasets of one declaration share it.
             if first.is_some_and(|first| std::ptr::eq(first, schema)) {
@@ -212,6 +220,7 @@ impl FamilyColumn {
             rank = rank.filter(|rank| *rank == schema.rank());
             dims = dims.filter(|dims| *dims == schema.dims);
             fill = fill.filter(|fill| Some(fill) == schema.fill_value.as_ref());
+            never_filled &= schema.fill_value.is_none();
         }
         let dtype = family.dtype();
         let cells =
@@ -227,7 +236,13 @@ impl FamilyColumn {
             name: family.name().to_string(),
             column: String::new(),
             dtype,
-            tensor: Tensor { cell: data_type(dtype), form, dims, fill_value: fill.map(|fill| fill.to_string()) },
+            tensor: Tensor {
+                cell: data_type(dtype),
+                form,
+                dims,
+                fill_value: fill.map(|fill| fill.to_string()),
+                never_filled,
+            },
             shape,
             rank,
         }

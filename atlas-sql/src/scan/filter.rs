@@ -7,8 +7,8 @@ use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,8 +24,17 @@ pub(crate) struct Predicate {
     pub(crate) text: String,
 }
 
+/// Whether a table takes this predicate: all that its scan can evaluate is exact.
+pub(crate) fn pushdown(filter: &Expr) -> Result<TableProviderFilterPushDown> {
+    Ok(if can_evaluate(filter)? {
+        TableProviderFilterPushDown::Exact
+    } else {
+        TableProviderFilterPushDown::Unsupported
+    })
+}
+
 /// Whether a scan can evaluate this: anything without a subquery, and with the same value each time.
-pub(crate) fn can_evaluate(filter: &Expr) -> Result<bool> {
+fn can_evaluate(filter: &Expr) -> Result<bool> {
     let subquery = filter.exists(|expr| {
         Ok(matches!(
             expr,
@@ -45,18 +54,18 @@ pub(crate) fn split(
     table: &Table,
     filters: &[Expr],
 ) -> Result<(Option<Predicate>, Option<Predicate>)> {
+    let schema = datafusion::catalog::TableProvider::schema(table);
     let (mut catalog, mut cells) = (Vec::new(), Vec::new());
     for filter in filters {
-        let columns = columns_of(table, filter)?;
+        let columns = columns_of(&schema, filter)?;
         let all_in_catalog = columns.iter().all(|column| table.sources[*column].is_catalog());
         if all_in_catalog { &mut catalog } else { &mut cells }.push(filter.clone());
     }
-    Ok((Predicate::new(session, table, catalog)?, Predicate::new(session, table, cells)?))
+    Ok((Predicate::new(session, &schema, catalog)?, Predicate::new(session, &schema, cells)?))
 }
 
-/// The table's columns that an expression mentions.
-fn columns_of(table: &Table, expr: &Expr) -> Result<BTreeSet<usize>> {
-    let schema = datafusion::catalog::TableProvider::schema(table);
+/// The columns of a table of this schema that an expression mentions.
+pub(crate) fn columns_of(schema: &Schema, expr: &Expr) -> Result<BTreeSet<usize>> {
     let mut columns = BTreeSet::new();
     expr.apply(|expr| {
         if let Expr::Column(column) = expr {
@@ -68,11 +77,12 @@ fn columns_of(table: &Table, expr: &Expr) -> Result<BTreeSet<usize>> {
 }
 
 impl Predicate {
-    fn new(session: &dyn Session, table: &Table, filters: Vec<Expr>) -> Result<Option<Predicate>> {
+    /// All of these filters over a table of this schema; `None` where there are none.
+    pub(crate) fn new(session: &dyn Session, schema: &Schema, filters: Vec<Expr>) -> Result<Option<Predicate>> {
         let text = filters.iter().map(|filter| filter.human_display().to_string()).collect::<Vec<_>>().join(" AND ");
         let Some(filter) = conjunction(filters) else { return Ok(None) };
-        let columns: Vec<usize> = columns_of(table, &filter)?.into_iter().collect();
-        let schema = Arc::new(datafusion::catalog::TableProvider::schema(table).project(&columns)?);
+        let columns: Vec<usize> = columns_of(schema, &filter)?.into_iter().collect();
+        let schema = Arc::new(schema.project(&columns)?);
         let expr = session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&schema))?)?;
         Ok(Some(Predicate { columns, expr, schema, text }))
     }

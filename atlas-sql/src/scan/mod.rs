@@ -8,4 +8,4 @@ mod read;
 mod stream;
 
 pub(crate) use exec::AtlasScanExec;
-pub(crate) use filter::can_evaluate;
+pub(crate) use filter::{Predicate, columns_of, pushdown};

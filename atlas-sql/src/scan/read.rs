@@ -4,8 +4,10 @@ use crate::call::cell;
 use crate::columns::{EntryField, Source, View};
 use crate::error::from_store;
 use crate::table::Table;
-use crate::tensor::{Form, Tensor, cells_array, fixed_size_list, null_cells, variable, without_cells};
-use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array};
+use crate::tensor::{
+    Form, Reduction, Tensor, cells_array, data_type, fixed_size_list, null_cells, reduce, variable, without_cells,
+};
+use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
 use atlas_store::{CancelToken, Cells, Output, ReadHooks, ReadPlan, Region};
 use datafusion::error::Result;
 use std::ops::AddAssign;
@@ -67,24 +69,30 @@ fn is_ragged(view: &View, source: &Source) -> bool {
 
 /// What reading a column for these rows would touch.
 pub(crate) fn plan(view: &View, source: &Source, rows: &[u32]) -> Result<Touched> {
-    let (Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _)) = source else {
+    let source = source.cells();
+    let (Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _)) = source.as_ref() else {
         return Ok(Touched::default());
     };
     let (datasets, _) = present(view, *family, rows)?;
-    let name = &view.families[*family].name;
     if datasets.is_empty() {
         return Ok(Touched::default());
     }
+    Ok(Touched::of(&read_plan(view, &source, *family, &datasets)?))
+}
+
+/// The read of a source that is an array or a part of one, for datasets that have it.
+fn read_plan(view: &View, source: &Source, family: usize, datasets: &[u32]) -> Result<ReadPlan> {
+    let name = &view.families[family].name;
     let plan = match is_ragged(view, source) {
-        true => view.snapshot.plan_across(name, &datasets, None),
-        false => view.snapshot.plan_stacked(name, &datasets, region(source)?.as_ref()),
+        true => view.snapshot.plan_across(name, datasets, None),
+        false => view.snapshot.plan_stacked(name, datasets, region(source)?.as_ref()),
     };
-    Ok(Touched::of(&plan.map_err(from_store)?))
+    plan.map_err(from_store)
 }
 
 /// Bytes in memory of one row of a column.
 pub(crate) fn row_bytes(view: &View, source: &Source, row: u32) -> Result<u64> {
-    let (cells, family) = match source {
+    let (cells, family) = match source.cells().as_ref() {
         Source::Array(family) => {
             let Some(entry) = view.family(*family)?.entry(row) else { return Ok(0) };
             (view.snapshot.schema(entry).cell_count(), *family)
@@ -120,6 +128,9 @@ pub(crate) fn read(view: &View, source: &Source, rows: &[u32], cancel: &CancelTo
     let hooks = ReadHooks::new().cancelled_by(cancel);
     let family = match source {
         Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _) => *family,
+        Source::Reduction(family, _, reduction) => {
+            return read_reduced(view, &source.cells(), *family, *reduction, rows, hooks);
+        }
         Source::Entry(field) => return Ok((read_entries(view, *field, rows)?, Touched::default())),
         _ => return Ok((view.column_at(source, rows)?, Touched::default())),
     };
@@ -170,10 +181,20 @@ fn values(
     datasets: impl Iterator<Item = (u32, usize)>,
     cells: Cells,
 ) -> Result<ArrayRef> {
-    let dtype = view.families[family].dtype;
     if tensor.is_tensor() {
-        return cells_array(dtype, cells, None);
+        return cells_array(view.families[family].dtype, cells, None);
     }
+    without_missing(view, family, datasets, cells)
+}
+
+/// The same; NULL where they are the fill value of their own dataset.
+fn without_missing(
+    view: &View,
+    family: usize,
+    datasets: impl Iterator<Item = (u32, usize)>,
+    cells: Cells,
+) -> Result<ArrayRef> {
+    let dtype = view.families[family].dtype;
     let family = view.family(family)?;
     let fill = |row| family.entry(row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref());
     let fills: Vec<_> = datasets.map(|(row, count)| (count, fill(row))).collect();
@@ -211,6 +232,44 @@ fn read_ragged(
         shapes[position] = Some(output.shape.clone());
     }
     Ok((variable(tensor, values, &shapes)?, Touched::of(&plan)))
+}
+
+/// A number of the cells that `source` reads in each dataset, against the dataset's own fill value.
+fn read_reduced(
+    view: &View,
+    source: &Source,
+    family: usize,
+    reduction: Reduction,
+    rows: &[u32],
+    hooks: ReadHooks<'_>,
+) -> Result<(ArrayRef, Touched)> {
+    let cell = data_type(view.families[family].dtype);
+    let (datasets, positions) = present(view, family, rows)?;
+    if datasets.is_empty() {
+        let none = reduce(reduction, &new_empty_array(&cell), &vec![None; rows.len()])?;
+        return Ok((none, Touched::default()));
+    }
+    let plan = read_plan(view, source, family, &datasets)?;
+    let counts: Vec<usize> = match is_ragged(view, source) {
+        true => plan.outputs().iter().map(Output::cell_count).collect(),
+        false => {
+            let all: usize = plan.outputs().iter().map(Output::cell_count).sum();
+            vec![all / datasets.len(); datasets.len()]
+        }
+    };
+    let cells = if counts.iter().all(|count| *count == 0) {
+        new_empty_array(&cell)
+    } else {
+        let cells = plan.execute_joined(hooks).map_err(from_store)?;
+        without_missing(view, family, datasets.iter().copied().zip(counts.iter().copied()), cells)?
+    };
+    let mut end = 0;
+    let mut ranges = vec![None; rows.len()];
+    for (position, count) in positions.into_iter().zip(counts) {
+        ranges[position] = Some(end..end + count);
+        end += count;
+    }
+    Ok((reduce(reduction, &cells, &ranges)?, Touched::of(&plan)))
 }
 
 /// The columns of the `arrays` table that are in segments and not in the catalog.

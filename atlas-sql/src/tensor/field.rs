@@ -17,6 +17,8 @@ pub const DIMS: &str = "atlas.dims";
 pub const SHAPE: &str = "atlas.shape";
 /// The metadata key of the fill value, as text; absent where there is none, or where datasets differ.
 pub const FILL_VALUE: &str = "atlas.fill_value";
+/// The metadata key that is `false` where no dataset has a fill value. Without it and [`FILL_VALUE`], nobody knows.
+pub const HAS_FILL_VALUE: &str = "atlas.has_fill_value";
 
 const FIXED: &str = "arrow.fixed_shape_tensor";
 const VARIABLE: &str = "arrow.variable_shape_tensor";
@@ -60,6 +62,8 @@ pub(crate) struct Tensor {
     pub(crate) dims: Option<Vec<String>>,
     /// The fill value as text; `None` where there is none, or datasets differ.
     pub(crate) fill_value: Option<String>,
+    /// Whether no dataset has a fill value.
+    pub(crate) never_filled: bool,
 }
 
 /// The Arrow type of a cell of `dtype`.
@@ -88,7 +92,8 @@ pub fn data_type(dtype: DType) -> DataType {
 /// A plan error where the shape has more cells than a `FixedSizeList` can hold (2^31 - 1).
 pub fn field_for(name: &str, dtype: DType, dims: &[String], shape: &[u64]) -> Result<Field> {
     let form = if shape.is_empty() { Form::Scalar } else { Form::Fixed(shape.to_vec()) };
-    Tensor { cell: data_type(dtype), form, dims: Some(dims.to_vec()), fill_value: None }.field(name)
+    Tensor { cell: data_type(dtype), form, dims: Some(dims.to_vec()), fill_value: None, never_filled: false }
+        .field(name)
 }
 
 /// The number of cells of a `FixedSizeList` of this shape.
@@ -147,6 +152,9 @@ impl Tensor {
         if let Some(fill) = &self.fill_value {
             put(FILL_VALUE, fill.clone());
         }
+        if self.never_filled {
+            put(HAS_FILL_VALUE, "false".into());
+        }
         metadata
     }
 
@@ -182,7 +190,8 @@ impl Tensor {
             (cell, Some(shape)) if shape.is_empty() => (cell, Form::Scalar),
             _ => return None,
         };
-        Some(Tensor { cell: cell.clone(), form, dims, fill_value })
+        let never_filled = metadata.get(HAS_FILL_VALUE).is_some_and(|has| has == "false");
+        Some(Tensor { cell: cell.clone(), form, dims, fill_value, never_filled })
     }
 
     /// The rank, where all values have the same.
@@ -207,6 +216,11 @@ impl Tensor {
     /// The same, cut to a region of this shape.
     pub(crate) fn sliced(&self, shape: &[u64]) -> Tensor {
         Tensor { form: Form::of_shape(shape, &self.cell), ..self.clone() }
+    }
+
+    /// Whether missing cells can be told from the others: they are NULL, or the fill value is known.
+    pub(crate) fn knows_missing(&self) -> bool {
+        !self.is_tensor() || self.fill_value.is_some() || self.never_filled
     }
 
     /// Whether cells are numbers in a list, which are never null.

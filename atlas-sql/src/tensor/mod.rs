@@ -8,13 +8,16 @@
 //! field's metadata. An array of rank 0 is a plain column with an empty [`SHAPE`].
 //!
 //! # Missing
-//! The cells of tensors are never null: they keep NaN or the fill value, which [`FILL_VALUE`] names. Null cells of
+//! The cells of tensors are never null: they keep NaN or the fill value, which [`FILL_VALUE`] names; [`HAS_FILL_VALUE`] says
+//! that there is none. Null cells of
 //! plain lists and of rank 0 are NULL. A dataset that lacks the array is a NULL value of the column.
 
 mod cells;
 mod field;
+mod reduce;
 
 pub use cells::array_from;
 pub(crate) use cells::{cells_array, fixed_size_list, null_cells, variable, without_cells};
-pub use field::{DIMS, EXTENSION_METADATA, EXTENSION_NAME, FILL_VALUE, SHAPE, data_type, field_for};
+pub use field::{DIMS, EXTENSION_METADATA, EXTENSION_NAME, FILL_VALUE, HAS_FILL_VALUE, SHAPE, data_type, field_for};
 pub(crate) use field::{Form, Tensor};
+pub(crate) use reduce::{Reduction, reduce};

@@ -1,4 +1,4 @@
-//! `shape(array)`, `dims(array)` and `dtype(array)`.
+//! `shape(array)`, `chunk_shape(array)`, `dims(array)` and `dtype(array)`.
 
 use super::Function;
 use super::arguments::array;
@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 use std::sync::Arc;
 
 /// The functions of this kind.
-pub(super) const ALL: [Function; 3] = [Function::Shape, Function::Dims, Function::Dtype];
+pub(super) const ALL: [Function; 4] = [Function::Shape, Function::ChunkShape, Function::Dims, Function::Dtype];
 
 /// What an array is declared to be.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,7 @@ impl Declaration {
     pub(super) fn new(function: Function) -> Self {
         let name = match function {
             Function::Shape => "shape",
+            Function::ChunkShape => "chunk_shape",
             Function::Dims => "dims",
             _ => "dtype",
         };
@@ -36,6 +37,7 @@ impl Declaration {
     pub(super) fn function(&self) -> Function {
         match self.name {
             "shape" => Function::Shape,
+            "chunk_shape" => Function::ChunkShape,
             "dims" => Function::Dims,
             _ => Function::Dtype,
         }
@@ -54,7 +56,7 @@ impl ScalarUDFImpl for Declaration {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         let list = |item: DataType| DataType::List(Arc::new(Field::new_list_field(item, true)));
         Ok(match self.function() {
-            Function::Shape => list(DataType::Int64),
+            Function::Shape | Function::ChunkShape => list(DataType::Int64),
             Function::Dims => list(DataType::Utf8),
             _ => DataType::Utf8,
         })
@@ -73,6 +75,11 @@ impl ScalarUDFImpl for Declaration {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.function() == Function::ChunkShape {
+            // A value has no chunks. The analyzer says so before a query runs.
+            let message = format!("{} works on the array columns of a store's tables only", self.name);
+            return Err(DataFusionError::Execution(message));
+        }
         let tensor = array(self.name, args.arg_fields.first())?;
         let column = args.args[0].to_array(args.number_rows)?;
         let values = Values::try_new(&tensor, &column)?;

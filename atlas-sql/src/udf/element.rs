@@ -101,7 +101,7 @@ fn checked_cell(name: &str, index: &[i64], shape: &[u64]) -> Result<usize> {
 }
 
 /// Cells of tensors are never null: those that equal the fill value become so here.
-fn without_fill(tensor: &Tensor, cells: ArrayRef) -> Result<ArrayRef> {
+pub(super) fn without_fill(tensor: &Tensor, cells: ArrayRef) -> Result<ArrayRef> {
     let Some(fill) = tensor.fill_value.as_ref().filter(|_| tensor.is_tensor()) else {
         return Ok(cells);
     };

@@ -5,24 +5,28 @@
 //! | `slice(array, start, shape)` | the region as a tensor | the chunks it touches |
 //! | `element(array, i, j, …)` | one cell; NULL where the cell equals the fill value | one chunk |
 //! | `stat_min`, `stat_max`, `stat_mean`, `stat_sum`, `stat_null_count`, `stat_row_count` `(array)` | the stored statistic | nothing |
-//! | `shape(array)`, `dims(array)`, `dtype(array)` | the declaration | nothing |
+//! | `shape(array)`, `chunk_shape(array)`, `dims(array)`, `dtype(array)` | the declaration | nothing |
+//! | `tensor_min`, `tensor_max`, `tensor_mean`, `tensor_sum`, `tensor_std`, `tensor_count` `(tensor)` | a number of the cells that are neither missing nor NaN | what its argument reads |
 //!
 //! Indices start at 0. A dataset that lacks the array gives NULL. Over a table's array column the call becomes a
-//! column of the scan (see [`crate::rewrite`]); over any other tensor `slice`, `element`, `shape`, `dims` and `dtype`
-//! compute on the value, with the same results, and `stat_*` is a planning error.
+//! column of the scan (see [`crate::rewrite`]); over any other tensor `slice`, `element`, `tensor_*`, `shape`, `dims` and
+//! `dtype` compute on the value, with the same results, and `stat_*` and `chunk_shape` are planning errors.
 
 mod arguments;
 mod declaration;
 mod element;
+mod reduction;
 mod slice;
 mod statistic;
 mod value;
 
 use crate::columns::Statistic;
+use crate::tensor::Reduction;
 use datafusion::logical_expr::ScalarUDF;
 use std::any::Any;
 
 pub(crate) use arguments::{extents, index};
+pub(crate) use reduction::unknown_fill;
 
 /// A function over an array column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +34,9 @@ pub(crate) enum Function {
     Slice,
     Element,
     Statistic(Statistic),
+    Reduction(Reduction),
     Shape,
+    ChunkShape,
     Dims,
     Dtype,
 }
@@ -39,6 +45,7 @@ pub(crate) enum Function {
 pub(crate) fn all() -> Vec<ScalarUDF> {
     let mut functions = vec![ScalarUDF::from(slice::Slice::new()), ScalarUDF::from(element::ElementFunction::new())];
     functions.extend(Statistic::ALL.map(|statistic| ScalarUDF::from(statistic::StatisticFunction::new(statistic))));
+    functions.extend(Reduction::ALL.map(|kind| ScalarUDF::from(reduction::ReductionFunction::new(kind))));
     functions.extend(declaration::ALL.map(|declared| ScalarUDF::from(declaration::Declaration::new(declared))));
     functions
 }
@@ -52,6 +59,8 @@ pub(crate) fn identify(function: &ScalarUDF) -> Option<Function> {
         Some(Function::Element)
     } else if let Some(statistic) = function.downcast_ref::<statistic::StatisticFunction>() {
         Some(Function::Statistic(statistic.statistic()))
+    } else if let Some(reduction) = function.downcast_ref::<reduction::ReductionFunction>() {
+        Some(Function::Reduction(reduction.reduction()))
     } else {
         function.downcast_ref::<declaration::Declaration>().map(declaration::Declaration::function)
     }

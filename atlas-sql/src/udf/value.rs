@@ -4,6 +4,7 @@ use crate::tensor::{Form, Tensor};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Int32Type;
 use datafusion::error::{DataFusionError, Result};
+use std::ops::Range;
 
 /// A column of arrays, seen as one run of cells.
 pub(super) struct Values<'a> {
@@ -60,6 +61,11 @@ impl<'a> Values<'a> {
     /// Where the cells of a value begin.
     pub(super) fn start(&self, row: usize) -> usize {
         self.starts[row]
+    }
+
+    /// Where the cells of a value are; `None` where it is NULL.
+    pub(super) fn range(&self, row: usize) -> Result<Option<Range<usize>>> {
+        Ok(self.shape(row)?.map(|_| self.starts[row]..self.starts[row] + self.lengths[row]))
     }
 
     /// The shape of a value; `None` where it is NULL.

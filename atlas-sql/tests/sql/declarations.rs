@@ -52,7 +52,12 @@ async fn information_schema_lists_the_stores() {
     let tables = query(&context, "SELECT table_schema || '.' || table_name FROM information_schema.tables WHERE table_schema <> 'information_schema' ORDER BY 1").await;
     assert_eq!(
         names(&tables),
-        ["Two.arrays", "Two.catalog", "Two.datasets", "one.arrays", "one.catalog", "one.datasets"]
+        ["Two", "one"]
+            .iter()
+            .flat_map(|store| {
+                ["arrays", "attributes", "catalog", "chunks", "datasets"].map(|table| format!("{store}.{table}"))
+            })
+            .collect::<Vec<_>>()
     );
     let columns = query(&context, "SELECT column_name FROM information_schema.columns WHERE table_schema = 'one' AND table_name = 'datasets' ORDER BY ordinal_position").await;
     assert_eq!(columns.num_rows(), 1 + 5 + 7);

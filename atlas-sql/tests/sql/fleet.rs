@@ -110,9 +110,14 @@ impl Fleet {
 
     /// The lines of the plan that are scans of a store.
     pub(crate) async fn scans(&self, sql: &str) -> Vec<String> {
-        let plan = query(&self.context, &format!("EXPLAIN {sql}")).await;
+        self.plan_lines(&format!("EXPLAIN {sql}"), "AtlasScanExec").await
+    }
+
+    /// The lines of what an EXPLAIN says that are of this node.
+    pub(crate) async fn plan_lines(&self, explain: &str, node: &str) -> Vec<String> {
+        let plan = self.query(explain).await;
         let text: String = strings(plan.column(1)).into_iter().flatten().collect::<Vec<_>>().join("\n");
-        text.lines().filter(|line| line.contains("AtlasScanExec")).map(|line| line.trim().to_string()).collect()
+        text.lines().filter(|line| line.contains(node)).map(|line| line.trim().to_string()).collect()
     }
 
     /// The one line of the failure of a query.

@@ -1,0 +1,198 @@
+//! The physical plan of a listing.
+
+use super::Listing;
+use super::rows::{self, Walk};
+use crate::columns::Source;
+use crate::scan::{Predicate, columns_of};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use std::fmt;
+use std::sync::Arc;
+
+/// A walk over the pairs that are left after the predicates over datasets and parts.
+#[derive(Debug)]
+pub(crate) struct AtlasListExec {
+    store: String,
+    walk: Arc<Walk>,
+    /// Pairs in all, and left.
+    pairs: (usize, usize),
+    /// The predicates that were decided while planning, as EXPLAIN shows them.
+    decided: Vec<String>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl AtlasListExec {
+    /// Plans a listing: decides which datasets and which parts it is of.
+    pub(super) fn plan(
+        session: &dyn Session,
+        store: &str,
+        listing: Arc<dyn Listing>,
+        projection: Vec<usize>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Self> {
+        let decided = 1 + listing.part_columns();
+        let schema = Arc::clone(listing.schema());
+        let (mut of_datasets, mut of_parts, mut of_pairs, mut of_rows) = (vec![], vec![], vec![], vec![]);
+        for filter in filters {
+            let columns = columns_of(&schema, filter)?;
+            let class = if columns.iter().any(|column| *column >= decided) {
+                &mut of_rows
+            } else if columns.iter().all(|column| *column == 0) {
+                &mut of_datasets
+            } else if !columns.contains(&0) {
+                &mut of_parts
+            } else {
+                &mut of_pairs
+            };
+            class.push(filter.clone());
+        }
+        let predicate = |filters| Predicate::new(session, &schema, filters);
+        let mut texts = Vec::new();
+        let datasets = match predicate(of_datasets)? {
+            Some(predicate) => {
+                texts.push(predicate.text.clone());
+                let count = listing.view().snapshot.dataset_count();
+                let names = predicate.columns.iter().map(|_| listing.view().column(&Source::Dataset));
+                Some(chosen(&predicate, names.collect::<Result<_>>()?, count)?)
+            }
+            None => None,
+        };
+        let parts = match predicate(of_parts)? {
+            Some(predicate) => {
+                texts.push(predicate.text.clone());
+                let columns = predicate.columns.iter().map(|column| listing.part_column(*column));
+                chosen(&predicate, columns.collect::<Result<_>>()?, listing.part_count())?
+            }
+            None => (0u32..).take(listing.part_count()).collect(),
+        };
+        let mut all = 0;
+        for part in (0u32..).take(listing.part_count()) {
+            all += listing.datasets(part)?.len();
+        }
+        let walk = Walk {
+            schema: Arc::new(schema.project(&projection)?),
+            projection,
+            of_pairs: predicate(of_pairs)?,
+            of_rows: predicate(of_rows)?,
+            limit: limit.unwrap_or(usize::MAX),
+            listing,
+            datasets,
+            parts,
+        };
+        let left = walk.pair_count()?;
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&walk.schema)),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(AtlasListExec {
+            store: store.to_string(),
+            walk: Arc::new(walk),
+            pairs: (all, left),
+            decided: texts,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        })
+    }
+
+    fn schema_of(&self) -> &SchemaRef {
+        &self.walk.schema
+    }
+}
+
+/// The positions that satisfy a predicate over these columns.
+fn chosen(predicate: &Predicate, columns: Vec<arrow::array::ArrayRef>, count: usize) -> Result<Vec<u32>> {
+    let satisfied = predicate.evaluate(columns, count)?;
+    Ok((0u32..).zip(&satisfied).filter_map(|(at, satisfied)| (satisfied == Some(true)).then_some(at)).collect())
+}
+
+impl DisplayAs for AtlasListExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if matches!(format, DisplayFormatType::TreeRender) {
+            "\n"
+        } else {
+            f.write_str("AtlasListExec: ")?;
+            ", "
+        };
+        let walk = &self.walk;
+        let columns: Vec<&str> = self.schema_of().fields().iter().map(|field| field.name().as_str()).collect();
+        let columns = columns.join(", ");
+        write!(f, "table={}.{}{separator}columns=[{columns}]", self.store, walk.listing.name())?;
+        if !self.decided.is_empty() {
+            write!(f, "{separator}filter=[{}]", self.decided.join(" AND "))?;
+        }
+        if let Some(predicate) = &walk.of_pairs {
+            write!(f, "{separator}pair_filter=[{}]", predicate.text)?;
+        }
+        if let Some(predicate) = &walk.of_rows {
+            write!(f, "{separator}row_filter=[{}]", predicate.text)?;
+        }
+        if walk.limit != usize::MAX {
+            write!(f, "{separator}limit={}", walk.limit)?;
+        }
+        let bound = if walk.of_pairs.is_some() { "≤" } else { "" };
+        write!(f, "{separator}{}={}→{bound}{}", walk.listing.unit(), self.pairs.0, self.pairs.1)
+    }
+}
+
+impl ExecutionPlan for AtlasListExec {
+    fn name(&self) -> &str {
+        "AtlasListExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() {
+            Ok(self)
+        } else {
+            Err(DataFusionError::Internal("AtlasListExec has no children".into()))
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        if partition > 0 {
+            return Err(DataFusionError::Internal(format!("partition {partition} of 1")));
+        }
+        Ok(rows::open(&self.walk, &self.metrics, context.session_config().batch_size()))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    /// How many attributes there are is known to the catalog; how many chunks were written is not.
+    fn partition_statistics(&self, _: Option<usize>) -> Result<Arc<Statistics>> {
+        let walk = &self.walk;
+        let is_exact = walk.listing.is_one_to_one() && walk.of_pairs.is_none() && walk.of_rows.is_none();
+        let rows = self.pairs.1.min(walk.limit);
+        let num_rows = if is_exact { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(self.schema_of()) }))
+    }
+}
