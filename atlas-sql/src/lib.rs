@@ -49,6 +49,7 @@
 //! shows it: datasets and chunks considered → left, and the bytes to read.
 
 mod call;
+mod cells;
 mod columns;
 mod error;
 mod literal;

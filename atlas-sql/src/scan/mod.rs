@@ -9,3 +9,4 @@ mod stream;
 
 pub(crate) use exec::AtlasScanExec;
 pub(crate) use filter::can_evaluate;
+pub(crate) use read::{BATCH_BYTES, Touched};
