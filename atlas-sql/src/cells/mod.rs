@@ -13,6 +13,8 @@ mod prune;
 mod read;
 mod stream;
 mod table;
+mod tiles;
+mod zones;
 
 pub(crate) use group::{Group, groups};
 pub(crate) use table::CellsTable;

@@ -75,7 +75,7 @@ fn runs<'a>(table: &'a CellsTable, column: Column, pieces: &[Piece]) -> Result<V
 }
 
 /// The region in the column's own array.
-fn own_region(column: Column, region: &Region) -> Region {
+pub(crate) fn own_region(column: Column, region: &Region) -> Region {
     match column {
         Column::Coordinate(axis, _) | Column::Index(axis) => {
             let (start, extent) = (region.start()[axis], region.shape()[axis]);

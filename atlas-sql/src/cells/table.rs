@@ -43,6 +43,14 @@ impl Column {
         }
     }
 
+    /// The axis of a dimension's column.
+    pub(crate) fn axis(self) -> Option<usize> {
+        match self {
+            Column::Index(axis) | Column::Coordinate(axis, _) => Some(axis),
+            _ => None,
+        }
+    }
+
     /// The array that it is read from.
     pub(crate) fn family(self) -> Option<usize> {
         match self {

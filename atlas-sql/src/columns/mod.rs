@@ -8,4 +8,5 @@ mod statistic;
 mod view;
 
 pub(crate) use source::{EntryField, Source, Statistic};
+pub(crate) use statistic::scalars;
 pub(crate) use view::View;

@@ -17,7 +17,7 @@ impl Random {
 }
 
 /// Each row as text, sorted.
-fn rows(batch: &RecordBatch) -> Vec<String> {
+pub(crate) fn rows(batch: &RecordBatch) -> Vec<String> {
     let cell = |column: &ArrayRef, row: usize| match column.is_null(row) {
         true => "NULL".to_string(),
         false => array_value_to_string(column, row).unwrap(),
@@ -29,7 +29,7 @@ fn rows(batch: &RecordBatch) -> Vec<String> {
 }
 
 /// The lines of the plan that scan cells.
-async fn scans(context: &SessionContext, sql: &str) -> Vec<String> {
+pub(crate) async fn scans(context: &SessionContext, sql: &str) -> Vec<String> {
     let plan = query(context, &format!("EXPLAIN {sql}")).await;
     let text: String = strings(plan.column(1)).into_iter().flatten().collect::<Vec<_>>().join("\n");
     text.lines().filter(|line| line.contains("AtlasCellsExec")).map(|line| line.trim().to_string()).collect()
