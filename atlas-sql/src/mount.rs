@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The catalog that [`session`] mounts stores in.
 const CATALOG: &str = "atlas";
 
-/// Mounts a store as schema `name` of the context's default catalog, with the tables `datasets`, `catalog` and
-/// `arrays`; the first call also installs the functions.
+/// Mounts a store as schema `name` of the context's default catalog, with the tables `datasets`, `catalog`, `arrays` and
+/// `cells_<dims>`; the first call also installs the functions.
 ///
 /// Each query sees the snapshot that `store` is at when the query is planned.
 ///

@@ -6,6 +6,7 @@ use super::prune::{self, Filters};
 use super::stream;
 use super::table::{CellsTable, Column};
 use arrow::datatypes::SchemaRef;
+use atlas_store::CancelToken;
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -47,8 +48,9 @@ impl CellsScanExec {
         filters: Filters,
         limit: Option<usize>,
         target: usize,
+        cancel: &CancelToken,
     ) -> Result<Self> {
-        let prune::Left { mut pieces, notes } = prune::prune(&table, &filters)?;
+        let prune::Left { mut pieces, notes } = prune::prune(&table, &filters, cancel)?;
         let limit = limit.filter(|_| filters.pruning.is_empty());
         if let Some(limit) = limit {
             truncate(&mut pieces, limit as u64);

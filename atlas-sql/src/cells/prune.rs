@@ -6,6 +6,7 @@ use super::tiles;
 use super::zones::Zones;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, SchemaRef};
+use atlas_store::CancelToken;
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -109,7 +110,7 @@ pub(crate) struct Left {
 /// # Cost
 /// Reads the coordinates that a predicate is about, of the datasets that statistics leave; zone maps of the arrays that
 /// a predicate is about.
-pub(crate) fn prune(table: &CellsTable, filters: &Filters) -> Result<Left> {
+pub(crate) fn prune(table: &CellsTable, filters: &Filters, cancel: &CancelToken) -> Result<Left> {
     let mut left = Left::default();
     for row in catalog_rows(table, &filters.catalog)? {
         if let Some(region) = table.layout.grid(row).filter(|region| !region.is_empty()) {
@@ -135,7 +136,7 @@ pub(crate) fn prune(table: &CellsTable, filters: &Filters) -> Result<Left> {
     for pieces in left.pieces.chunks(CONTAINERS) {
         by_statistics.keep(table, pieces, false, &mut kept)?;
     }
-    tiles::narrow(table, &by_statistics, &by_axis, kept, &mut left)?;
+    tiles::narrow(table, &by_statistics, &by_axis, kept, &mut left, cancel)?;
     Ok(left)
 }
 

@@ -10,7 +10,7 @@ use crate::scan::can_evaluate;
 use crate::tensor::data_type;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
-use atlas_store::ArraySchema;
+use atlas_store::{ArraySchema, CancelToken};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
@@ -184,7 +184,9 @@ impl TableProvider for CellsTable {
         let filters = prune::Filters::new(session, &table, filters)?;
         let partitions = session.config().target_partitions().max(1);
         // Coordinates, segment indexes and zone maps are read here.
-        let plan = move || CellsScanExec::plan(table, projection, filters, limit, partitions);
+        let cancel = CancelToken::new();
+        let _ends_with_the_query = cancel.guard();
+        let plan = move || CellsScanExec::plan(table, projection, filters, limit, partitions, &cancel);
         let plan = tokio::task::spawn_blocking(plan);
         let plan = plan.await.map_err(|error| DataFusionError::Execution(format!("planning failed: {error}")))??;
         Ok(Arc::new(plan))

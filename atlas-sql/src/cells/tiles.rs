@@ -27,9 +27,10 @@ pub(crate) fn narrow(
     by_axis: &[(usize, &Predicate)],
     pieces: Vec<Piece>,
     left: &mut Left,
+    cancel: &CancelToken,
 ) -> Result<()> {
     left.pieces.clear();
-    let mut tiles = Tiles { table, by_statistics, waiting: Vec::new(), too_long: 0, too_many: 0 };
+    let mut tiles = Tiles { table, by_statistics, cancel, waiting: Vec::new(), too_long: 0, too_many: 0 };
     let extent = |piece: &Piece, axis: usize| piece.region.shape()[axis];
     let mut start = 0;
     while start < pieces.len() {
@@ -63,6 +64,7 @@ type Masks = BTreeMap<usize, BooleanArray>;
 struct Tiles<'a> {
     table: &'a CellsTable,
     by_statistics: &'a ByStatistics,
+    cancel: &'a CancelToken,
     /// Boxes that zone maps are still to decide, by dataset.
     waiting: Vec<Piece>,
     too_long: usize,
@@ -99,10 +101,9 @@ impl Tiles<'_> {
 
     /// The values of a dimension's column along its axis.
     fn values(&self, column: Column, along: &[Piece]) -> Result<ArrayRef> {
-        let cancel = CancelToken::new();
         Ok(match column {
-            Column::Index(_) => read::column(self.table, column, along, &cancel)?.0,
-            _ => read::stored(self.table, column, along, &cancel)?.0,
+            Column::Index(_) => read::column(self.table, column, along, self.cancel)?.0,
+            _ => read::stored(self.table, column, along, self.cancel)?.0,
         })
     }
 

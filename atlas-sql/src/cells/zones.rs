@@ -15,6 +15,9 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// Chunks of an array in one box of another array that are looked at; of more, nothing is known.
+const MOST_CHUNKS: u64 = 4096;
+
 /// What is known of some cells, as SQL sees them.
 #[derive(Debug, Clone, PartialEq)]
 enum Zone {
@@ -116,6 +119,13 @@ impl ChunkZones {
     fn of(&self, region: &Region) -> Zone {
         let inside = Region::full(&self.shape).intersection(region).filter(|inside| !inside.is_empty());
         let Some(inside) = inside else { return Zone::AllNull };
+        let count = (0..inside.rank()).fold(1u64, |count, axis| {
+            let chunk = self.chunk_shape[axis];
+            count.saturating_mul((inside.end(axis) - 1) / chunk - inside.start()[axis] / chunk + 1)
+        });
+        if count > MOST_CHUNKS {
+            return Zone::Values { min: None, max: None, has_null: true };
+        }
         let mut known = (inside != *region).then_some(Zone::AllNull);
         let first = |axis: usize| inside.start()[axis] / self.chunk_shape[axis] * self.chunk_shape[axis];
         let mut start: Vec<u64> = (0..inside.rank()).map(first).collect();

@@ -1,7 +1,8 @@
 //! What predicates over cells and coordinates leave to read: by the numbers of EXPLAIN, and against a scan of everything.
 
 use crate::cells::{Random, rows, scans};
-use crate::fleet::{empty, query, strings, write};
+use crate::fleet::{empty, integers, query, strings, write};
+use arrow::array::RecordBatch;
 use atlas_store::{ArrayData, ArraySchema, Attribute, Cells, DType, Scalar, Store};
 use datafusion::prelude::SessionContext;
 
@@ -181,4 +182,23 @@ async fn pruning_changes_no_result() {
         }
     }
     assert!(pruned > 50, "{pruned}");
+}
+
+#[tokio::test]
+async fn grids_that_are_declared_and_not_written_cost_little() {
+    let (store, _directory) = empty();
+    store.create_dataset("wide").unwrap();
+    let schema =
+        ArraySchema::new(DType::Float32, &["a", "b"], &[1 << 20, 1 << 10]).with_chunk_shape(&[1 << 10, 1 << 10]);
+    store.define_array("wide", "v", schema).unwrap();
+    store.flush().unwrap();
+    let context = atlas_sql::session(&[("w".to_string(), store)]).unwrap();
+    let count = |batch: &RecordBatch| integers(batch.column(0))[0].unwrap();
+    assert_eq!(count(&query(&context, "SELECT count(*) FROM cells_a_b").await), 1 << 30);
+    assert_eq!(query(&context, "SELECT * FROM cells_a_b LIMIT 5").await.num_rows(), 5);
+    assert_eq!(count(&query(&context, "SELECT count(*) FROM cells_a_b WHERE v > 3").await), 0);
+    let last = query(&context, "SELECT a, b, v FROM cells_a_b WHERE a = 1048575 AND b IN (3, 700)").await;
+    assert_eq!(rows(&last), ["1048575|3|0.0", "1048575|700|0.0"]);
+    let two = query(&context, "SELECT count(*) FROM cells_a_b WHERE a % 524288 = 1 AND b = 1023 AND v = 0").await;
+    assert_eq!(count(&two), 2);
 }
