@@ -270,7 +270,8 @@ async fn catalogs_schemas_and_tables_are_listed() {
         let info = client.get_db_schemas(command).await.unwrap();
         assert_eq!(texts(&rows(&fixture, &info).await.unwrap(), "db_schema_name"), expected, "{catalog:?} {pattern:?}");
     }
-    let all = vec!["arrays", "attributes", "catalog", "chunks", "datasets"];
+    let cells = ["cells", "cells_depth", "cells_depth_time", "cells_level", "cells_line", "cells_time"];
+    let all = [&["arrays", "attributes", "catalog"][..], &cells, &["chunks", "datasets"]].concat();
     for (name, types, expected) in [
         (None, vec![], all.clone()),
         (None, vec!["table"], all.clone()),

@@ -9,9 +9,11 @@
 //! ```
 //!
 //! # Tables
-//! A store is a schema with five tables. `datasets` has a row per dataset: its name, its attributes, and every array
+//! A store is a schema. `datasets` has a row per dataset: its name, its attributes, and every array
 //! as a tensor. `catalog` has the same rows with scalars only. `arrays` has a row per array of a dataset,
 //! `attributes` one per attribute, `chunks` one per chunk that was written, with its zone map.
+//! `cells_<dims>`, such as `cells_lat_lon`, has a row per cell of the arrays with exactly these dimensions: the dataset, its
+//! attributes, the coordinates (or indices) and the arrays, NULL where a cell is missing.
 //!
 //! # Names
 //! Columns are `dataset`, then the attributes sorted by key, then the arrays sorted by name. Case is kept: names that
@@ -51,6 +53,7 @@
 //! shows it: datasets and chunks considered → left, and the bytes to read.
 
 mod call;
+mod cells;
 mod columns;
 mod error;
 mod listing;

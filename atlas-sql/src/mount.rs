@@ -1,5 +1,6 @@
 //! Stores as schemas of a DataFusion catalog.
 
+use crate::cells::{CellsTable, Group, groups};
 use crate::columns::View;
 use crate::listing::ListingTable;
 use crate::literal::LiteralLists;
@@ -13,6 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -95,6 +97,27 @@ struct Tables {
     snapshot: u64,
     tables: [Arc<Table>; 3],
     listings: [Arc<ListingTable>; 2],
+    cells: Arc<Cells>,
+}
+
+/// The tables of cells; each is made when it is first asked for.
+struct Cells {
+    view: Arc<View>,
+    groups: Vec<Group>,
+    made: Mutex<BTreeMap<String, Arc<CellsTable>>>,
+}
+
+impl Cells {
+    fn table(&self, store: &str, name: &str) -> Result<Option<Arc<CellsTable>>> {
+        let Some(group) = self.groups.iter().find(|group| group.name == name) else { return Ok(None) };
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = made.get(name) {
+            return Ok(Some(Arc::clone(table)));
+        }
+        let table = Arc::new(CellsTable::try_new(store, &self.view, group)?);
+        made.insert(name.to_string(), Arc::clone(&table));
+        Ok(Some(table))
+    }
 }
 
 impl fmt::Debug for StoreSchema {
@@ -114,7 +137,9 @@ impl StoreSchema {
                 let view = Arc::new(View::new(snapshot));
                 let [datasets, catalog, arrays] = TableKind::ALL.map(|kind| Table::try_new(&self.name, kind, &view));
                 let tables = [Arc::new(datasets?), Arc::new(catalog?), Arc::new(arrays?)];
-                let tables = Tables { snapshot: number, tables, listings: ListingTable::all(&self.name, &view) };
+                let listings = ListingTable::all(&self.name, &view);
+                let cells = Cells { groups: groups(&view), view, made: Mutex::default() };
+                let tables = Tables { snapshot: number, tables, listings, cells: Arc::new(cells) };
                 *cached = Some(tables.clone());
                 Ok(tables)
             }
@@ -125,7 +150,12 @@ impl StoreSchema {
 #[async_trait]
 impl SchemaProvider for StoreSchema {
     fn table_names(&self) -> Vec<String> {
-        TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).map(str::to_string).collect()
+        let own = TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES);
+        let mut names: Vec<String> = own.map(str::to_string).collect();
+        if let Ok(tables) = self.tables() {
+            names.extend(tables.cells.groups.iter().map(|group| group.name.clone()));
+        }
+        names
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -133,12 +163,16 @@ impl SchemaProvider for StoreSchema {
             let table: Arc<dyn TableProvider> = self.tables()?.listings[position].clone();
             return Ok(Some(table));
         }
-        let Some(position) = TableKind::ALL.iter().position(|kind| kind.name() == name) else { return Ok(None) };
+        let Some(position) = TableKind::ALL.iter().position(|kind| kind.name() == name) else {
+            let table = self.tables()?.cells.table(&self.name, name)?;
+            return Ok(table.map(|table| -> Arc<dyn TableProvider> { table }));
+        };
         let table: Arc<dyn TableProvider> = self.tables()?.tables[position].clone();
         Ok(Some(table))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).any(|own| own == name)
+        let is_cells = || self.tables().is_ok_and(|tables| tables.cells.groups.iter().any(|group| group.name == name));
+        TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).any(|own| own == name) || is_cells()
     }
 }

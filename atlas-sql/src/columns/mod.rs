@@ -9,5 +9,5 @@ mod view;
 
 pub(crate) use declaration::{as_i64, text};
 pub(crate) use source::{EntryField, Source, Statistic};
-pub(crate) use statistic::value as statistic;
+pub(crate) use statistic::{scalars, value as statistic};
 pub(crate) use view::View;

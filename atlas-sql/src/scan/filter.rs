@@ -34,7 +34,7 @@ pub(crate) fn pushdown(filter: &Expr) -> Result<TableProviderFilterPushDown> {
 }
 
 /// Whether a scan can evaluate this: anything without a subquery, and with the same value each time.
-fn can_evaluate(filter: &Expr) -> Result<bool> {
+pub(crate) fn can_evaluate(filter: &Expr) -> Result<bool> {
     let subquery = filter.exists(|expr| {
         Ok(matches!(
             expr,

@@ -8,4 +8,5 @@ mod read;
 mod stream;
 
 pub(crate) use exec::AtlasScanExec;
-pub(crate) use filter::{Predicate, columns_of, pushdown};
+pub(crate) use filter::{Predicate, can_evaluate, columns_of, pushdown};
+pub(crate) use read::{BATCH_BYTES, Touched};

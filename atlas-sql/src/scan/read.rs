@@ -27,7 +27,7 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    fn of(plan: &ReadPlan) -> Self {
+    pub(crate) fn of(plan: &ReadPlan) -> Self {
         Touched { chunks: plan.chunks(), bytes: plan.bytes() }
     }
 }

@@ -1,6 +1,8 @@
 //! SQL over small stores, against what the store itself says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
+mod cells;
+mod cells_pruning;
 mod declarations;
 mod errors;
 mod fleet;

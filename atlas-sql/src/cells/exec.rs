@@ -1,0 +1,255 @@
+//! The physical plan of a scan of cells.
+
+use super::boxes::{Piece, first_cells, split};
+use super::cost::{self, Cost};
+use super::prune::{self, Filters};
+use super::stream;
+use super::table::{CellsTable, Column};
+use arrow::datatypes::SchemaRef;
+use atlas_store::CancelToken;
+use datafusion::common::Statistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Cells that are worth a partition of their own.
+const CELLS_PER_PARTITION: u64 = 1 << 17;
+
+/// A scan of a table of cells: the boxes that are left after pruning, in partitions.
+#[derive(Debug)]
+pub(crate) struct CellsScanExec {
+    table: Arc<CellsTable>,
+    projection: Vec<usize>,
+    schema: SchemaRef,
+    filters: Filters,
+    pieces: Arc<[Piece]>,
+    notes: Vec<String>,
+    /// Rows to give at most.
+    limit: Option<usize>,
+    partitions: Vec<Range<usize>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+    cost: OnceLock<Option<Cost>>,
+}
+
+impl CellsScanExec {
+    /// Plans a scan: prunes, and deals what is left to partitions.
+    pub(crate) fn plan(
+        table: Arc<CellsTable>,
+        projection: Vec<usize>,
+        filters: Filters,
+        limit: Option<usize>,
+        target: usize,
+        cancel: &CancelToken,
+    ) -> Result<Self> {
+        let prune::Left { mut pieces, notes } = prune::prune(&table, &filters, cancel)?;
+        let limit = limit.filter(|_| filters.pruning.is_empty());
+        if let Some(limit) = limit {
+            truncate(&mut pieces, limit as u64);
+        }
+        let cells = total(&pieces);
+        let most = (cells / CELLS_PER_PARTITION).clamp(1, target as u64);
+        // A limit that is reached while reading stops the scan; in several partitions it would stop each.
+        let most = if limit.is_some() { 1 } else { most };
+        if (pieces.len() as u64) < most {
+            pieces = cut(&table, pieces, cells.div_ceil(most))?;
+        }
+        let partitions = deal(&pieces, cells, most);
+        let schema = Arc::new(table.schema.project(&projection)?);
+        let partitioning = Partitioning::UnknownPartitioning(partitions.len());
+        let equivalence = EquivalenceProperties::new(Arc::clone(&schema));
+        let properties =
+            PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
+        Ok(CellsScanExec {
+            table,
+            projection,
+            schema,
+            filters,
+            pieces: pieces.into(),
+            notes,
+            limit,
+            partitions,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            cost: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn table(&self) -> &Arc<CellsTable> {
+        &self.table
+    }
+
+    pub(crate) fn projection(&self) -> &[usize] {
+        &self.projection
+    }
+
+    /// What is left to read, by dataset.
+    pub(crate) fn pieces(&self) -> &Arc<[Piece]> {
+        &self.pieces
+    }
+
+    pub(crate) fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+
+    pub(crate) fn metrics_set(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    /// The columns that the query is about.
+    pub(crate) fn columns_touched(&self) -> impl Iterator<Item = Column> {
+        self.projection.iter().map(|column| self.table.columns[*column])
+    }
+}
+
+fn total(pieces: &[Piece]) -> u64 {
+    pieces.iter().map(Piece::cells).fold(0, u64::saturating_add)
+}
+
+/// Leaves what holds the first `limit` cells.
+fn truncate(pieces: &mut Vec<Piece>, limit: u64) {
+    let mut left = limit;
+    let mut keep = 0;
+    for piece in pieces.iter_mut() {
+        if left == 0 {
+            break;
+        }
+        if piece.cells() > left {
+            piece.region = Arc::new(first_cells(&piece.region, left));
+        }
+        left = left.saturating_sub(piece.cells());
+        keep += 1;
+    }
+    pieces.truncate(keep);
+}
+
+/// Cuts what has more than `most` cells, along chunks.
+fn cut(table: &CellsTable, pieces: Vec<Piece>, most: u64) -> Result<Vec<Piece>> {
+    let mut parts = Vec::new();
+    for piece in pieces {
+        let mut tile = piece.region.shape().to_vec();
+        for family in &table.group.families {
+            if let Some(schema) = table.declaration(Column::Array(*family), piece.row)? {
+                tile.clone_from(&schema.chunk_shape);
+                break;
+            }
+        }
+        let mut left = Some(Arc::clone(&piece.region));
+        while let Some(region) = left {
+            // A chunk is the least that is worth a read.
+            let (head, rest) = split(&region, &tile, most.max(tile.iter().fold(1u64, |a, b| a.saturating_mul(*b))));
+            parts.push(Piece { row: piece.row, region: Arc::new(head) });
+            left = rest.map(Arc::new);
+        }
+    }
+    Ok(parts)
+}
+
+/// Ranges of pieces with about as many cells each, at least one range.
+fn deal(pieces: &[Piece], cells: u64, count: u64) -> Vec<Range<usize>> {
+    let share = cells.div_ceil(count).max(1);
+    let mut ranges = Vec::new();
+    let (mut start, mut own) = (0, 0u64);
+    for (at, piece) in pieces.iter().enumerate() {
+        own = own.saturating_add(piece.cells());
+        if own >= share {
+            ranges.push(start..at + 1);
+            (start, own) = (at + 1, 0);
+        }
+    }
+    if start < pieces.len() || ranges.is_empty() {
+        ranges.push(start..pieces.len());
+    }
+    ranges
+}
+
+impl DisplayAs for CellsScanExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if matches!(format, DisplayFormatType::TreeRender) {
+            "\n"
+        } else {
+            f.write_str("AtlasCellsExec: ")?;
+            ", "
+        };
+        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, "table={}.{}{separator}columns=[{}]", self.table.store, self.table.group.name, columns.join(", "))?;
+        for (name, predicates) in [("filter", &self.filters.catalog), ("prune", &self.filters.pruning)] {
+            if !predicates.is_empty() {
+                let texts: Vec<&str> = predicates.iter().map(|predicate| predicate.text.as_str()).collect();
+                write!(f, "{separator}{name}=[{}]", texts.join(" AND "))?;
+            }
+        }
+        if !self.notes.is_empty() {
+            write!(f, "{separator}not_pruned=[{}]", self.notes.join("; "))?;
+        }
+        if let Some(limit) = self.limit {
+            write!(f, "{separator}limit={limit}")?;
+        }
+        f.write_str(separator)?;
+        match self.cost.get_or_init(|| cost::of(self).ok()) {
+            Some(cost) => write!(f, "{cost}"),
+            None => f.write_str("cost=unknown"),
+        }
+    }
+}
+
+impl ExecutionPlan for CellsScanExec {
+    fn name(&self) -> &str {
+        "AtlasCellsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        if children.is_empty() {
+            Ok(self)
+        } else {
+            Err(DataFusionError::Internal("AtlasCellsExec has no children".into()))
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let range =
+            self.partitions.get(partition).cloned().ok_or_else(|| {
+                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
+            })?;
+        Ok(stream::open(self, partition, range, context.session_config().batch_size()))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    /// The rows that the scan gives, which is exact; a count needs no more.
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
+        let pieces = match partition {
+            Some(partition) => self.partitions.get(partition).map_or(&[][..], |range| &self.pieces[range.clone()]),
+            None => &self.pieces,
+        };
+        let rows = usize::try_from(total(pieces)).unwrap_or(usize::MAX).min(self.limit.unwrap_or(usize::MAX));
+        let is_exact = rows < usize::MAX;
+        let num_rows = if is_exact { Precision::Exact(rows) } else { Precision::Inexact(rows) };
+        Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(&self.schema) }))
+    }
+}

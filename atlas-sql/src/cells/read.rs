@@ -1,0 +1,259 @@
+//! The values of one column over some pieces; and what reading them costs, without doing it.
+
+use super::boxes::{Piece, cells};
+use super::table::{CellsTable, Column};
+use crate::error::from_store;
+use crate::scan::Touched;
+use crate::tensor::{cells_array, data_type, null_cells};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array, new_null_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::DataType;
+use atlas_store::{CancelToken, ReadHooks, ReadPlan, Region, Scalar};
+use datafusion::error::{DataFusionError, Result};
+use std::sync::Arc;
+
+/// What one read covers.
+struct Request<'a> {
+    /// The datasets, for which the region is the same.
+    rows: Vec<u32>,
+    /// `None` is all of an array, whatever its shape.
+    region: Option<Region>,
+    /// The cells of each dataset, and its fill value.
+    counts: Vec<(usize, Option<&'a Scalar>)>,
+}
+
+/// What gives the cells of a run of pieces.
+enum Run<'a> {
+    Read(Request<'a>),
+    /// The pieces' dataset lacks the array, for so many cells.
+    Missing(usize),
+    /// The array ends within the piece: the positions of the read cells among the piece's.
+    Clipped(Request<'a>, UInt32Array),
+}
+
+/// The runs that make up a column which is read. For a coordinate, pieces are those of its one axis.
+fn runs<'a>(table: &'a CellsTable, column: Column, pieces: &[Piece]) -> Result<Vec<Run<'a>>> {
+    let mut runs: Vec<Run<'a>> = Vec::new();
+    for piece in pieces {
+        let region = own_region(column, &piece.region);
+        let count = length(cells(&region))?;
+        let Some(schema) = table.declaration(column, piece.row)? else {
+            match runs.last_mut() {
+                Some(Run::Missing(before)) => *before += count,
+                _ => runs.push(Run::Missing(count)),
+            }
+            continue;
+        };
+        let own = Region::full(&schema.shape);
+        let fill = schema.fill_value.as_ref();
+        match own.intersection(&region) {
+            Some(inside) if inside == region => {
+                let wanted = (region != own).then_some(region);
+                if let Some(Run::Read(before)) = runs.last_mut()
+                    && before.region == wanted
+                {
+                    before.rows.push(piece.row);
+                    before.counts.push((count, fill));
+                } else {
+                    runs.push(Run::Read(Request {
+                        rows: vec![piece.row],
+                        region: wanted,
+                        counts: vec![(count, fill)],
+                    }));
+                }
+            }
+            Some(inside) if !inside.is_empty() => {
+                let positions = positions(&region, &inside)?;
+                let counts = vec![(length(cells(&inside))?, fill)];
+                let request = Request { rows: vec![piece.row], region: Some(inside), counts };
+                runs.push(Run::Clipped(request, positions));
+            }
+            _ => runs.push(Run::Missing(count)),
+        }
+    }
+    Ok(runs)
+}
+
+/// The region in the column's own array.
+pub(crate) fn own_region(column: Column, region: &Region) -> Region {
+    match column {
+        Column::Coordinate(axis, _) | Column::Index(axis) => {
+            let (start, extent) = (region.start()[axis], region.shape()[axis]);
+            Region::try_new(vec![start], vec![extent]).unwrap_or_else(|_| Region::full(&[0]))
+        }
+        _ => region.clone(),
+    }
+}
+
+/// For each cell of `region`, in row-major order, its position among those of `inside`; NULL where it is not there.
+fn positions(region: &Region, inside: &Region) -> Result<UInt32Array> {
+    let mut positions: Vec<Option<u32>> = Vec::with_capacity(length(cells(region))?);
+    let mut index = region.start().to_vec();
+    let mut next = 0u32;
+    for _ in 0..cells(region) {
+        let is_inside = (0..index.len()).all(|axis| (inside.start()[axis]..inside.end(axis)).contains(&index[axis]));
+        positions.push(is_inside.then_some(next));
+        next += u32::from(is_inside);
+        for axis in (0..index.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < region.end(axis) {
+                break;
+            }
+            index[axis] = region.start()[axis];
+        }
+    }
+    Ok(UInt32Array::from(positions))
+}
+
+fn plan(table: &CellsTable, family: usize, request: &Request<'_>) -> Result<ReadPlan> {
+    let name = &table.view.families[family].name;
+    table.view.snapshot.plan_across(name, &request.rows, request.region.as_ref()).map_err(from_store)
+}
+
+/// What reading a column for these pieces would touch.
+pub(crate) fn touched(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<Touched> {
+    let mut touched = Touched::default();
+    let Some(family) = column.family() else { return Ok(touched) };
+    for run in runs(table, column, pieces)? {
+        if let Run::Read(request) | Run::Clipped(request, _) = run {
+            touched += Touched::of(&plan(table, family, &request)?);
+        }
+    }
+    Ok(touched)
+}
+
+/// The cells of an array, or of a coordinate along its axis, piece after piece.
+pub(crate) fn stored(
+    table: &CellsTable,
+    column: Column,
+    pieces: &[Piece],
+    cancel: &CancelToken,
+) -> Result<(ArrayRef, Touched)> {
+    let mut touched = Touched::default();
+    let Some(family) = column.family() else {
+        return Err(DataFusionError::Internal(format!("{column:?} is not stored")));
+    };
+    let dtype = table.view.families[family].dtype;
+    let mut read = |request: &Request<'_>| -> Result<ArrayRef> {
+        let plan = plan(table, family, request)?;
+        touched += Touched::of(&plan);
+        let cells = plan.execute_joined(ReadHooks::new().cancelled_by(cancel)).map_err(from_store)?;
+        let nulls = null_cells(dtype, &cells, &request.counts);
+        cells_array(dtype, cells, nulls)
+    };
+    let mut parts: Vec<ArrayRef> = Vec::new();
+    for run in runs(table, column, pieces)? {
+        parts.push(match &run {
+            Run::Read(request) => read(request)?,
+            Run::Missing(count) => new_null_array(&data_type(dtype), *count),
+            Run::Clipped(request, positions) => take(&read(request)?, positions, None)?,
+        });
+    }
+    let joined = match parts.as_slice() {
+        [] => new_null_array(&data_type(dtype), 0),
+        [one] => Arc::clone(one),
+        _ => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+    };
+    Ok((joined, touched))
+}
+
+/// The values of a column for each cell of the pieces.
+pub(crate) fn column(
+    table: &CellsTable,
+    column: Column,
+    pieces: &[Piece],
+    cancel: &CancelToken,
+) -> Result<(ArrayRef, Touched)> {
+    match column {
+        Column::Array(_) => stored(table, column, pieces, cancel),
+        Column::Coordinate(axis, _) => {
+            let (values, touched) = stored(table, column, pieces, cancel)?;
+            Ok((spread(&values, &along(pieces, axis)?)?, touched))
+        }
+        Column::Index(axis) => {
+            let mut indices = Vec::with_capacity(total(pieces)?);
+            for piece in pieces {
+                let start = i64::try_from(piece.region.start()[axis]).unwrap_or(i64::MAX);
+                repeat(&piece.region, axis, |index| start.saturating_add(i64::from(index)), &mut indices)?;
+            }
+            Ok((Arc::new(Int64Array::from(indices)), Touched::default()))
+        }
+        Column::Dataset | Column::Attribute(_) => {
+            let Some(source) = column.source() else {
+                return Err(DataFusionError::Internal(format!("{column:?} is not in the catalog")));
+            };
+            let rows: Vec<u32> = pieces.iter().map(|piece| piece.row).collect();
+            let mut indices: Vec<u32> = Vec::with_capacity(total(pieces)?);
+            for (number, piece) in (0u32..).zip(pieces) {
+                indices.extend(std::iter::repeat_n(number, length(piece.cells())?));
+            }
+            let values = match rows.as_slice() {
+                [row] => table.view.column_at(&source, &[*row])?,
+                _ => take(&table.view.column(&source)?, &UInt32Array::from(rows), None)?,
+            };
+            Ok((spread(&values, &UInt32Array::from(indices))?, Touched::default()))
+        }
+    }
+}
+
+/// For each cell of the pieces, the position along an axis, where the pieces' extents of it follow one another.
+fn along(pieces: &[Piece], axis: usize) -> Result<UInt32Array> {
+    let mut indices: Vec<u32> = Vec::with_capacity(total(pieces)?);
+    let mut first = 0u32;
+    for piece in pieces {
+        repeat(&piece.region, axis, |index| first + index, &mut indices)?;
+        first += narrow(piece.region.shape()[axis])?;
+    }
+    Ok(UInt32Array::from(indices))
+}
+
+/// Appends a value for each cell of a region, by its index along an axis, which starts at 0.
+fn repeat<T: Clone>(region: &Region, axis: usize, value: impl Fn(u32) -> T, into: &mut Vec<T>) -> Result<()> {
+    let outer: u64 = region.shape()[..axis].iter().product();
+    let inner = length(region.shape()[axis + 1..].iter().product())?;
+    let extent = narrow(region.shape()[axis])?;
+    for _ in 0..outer {
+        if inner == 1 {
+            into.extend((0..extent).map(&value));
+        } else {
+            (0..extent).for_each(|index| into.extend(std::iter::repeat_n(value(index), inner)));
+        }
+    }
+    Ok(())
+}
+
+/// The values at these positions; an error where text would pass what 32-bit offsets reach.
+fn spread(values: &ArrayRef, positions: &UInt32Array) -> Result<ArrayRef> {
+    if matches!(values.data_type(), DataType::Utf8 | DataType::Binary) {
+        let longest = (0..values.len()).map(|at| text_bytes(values, at)).max().unwrap_or(0);
+        if longest.saturating_mul(positions.len() as u64) > u64::from(i32::MAX.unsigned_abs()) {
+            let bytes: u64 = positions.values().iter().map(|at| text_bytes(values, *at as usize)).sum();
+            if i32::try_from(bytes).is_err() {
+                return Err(DataFusionError::Execution(format!("one batch of a column holds {bytes} bytes of text")));
+            }
+        }
+    }
+    Ok(take(values, positions, None)?)
+}
+
+/// Bytes of one value of a text or binary column; 0 of any other.
+pub(crate) fn text_bytes(values: &ArrayRef, at: usize) -> u64 {
+    let length = match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().value_length(at),
+        DataType::Binary => values.as_binary::<i32>().value_length(at),
+        _ => 0,
+    };
+    u64::try_from(length).unwrap_or(0)
+}
+
+fn total(pieces: &[Piece]) -> Result<usize> {
+    length(pieces.iter().fold(0, |sum: u64, piece| sum.saturating_add(piece.cells())))
+}
+
+fn length(cells: u64) -> Result<usize> {
+    usize::try_from(cells).map_err(|_| DataFusionError::Execution(format!("{cells} cells do not fit in memory")))
+}
+
+fn narrow(extent: u64) -> Result<u32> {
+    u32::try_from(extent).map_err(|_| DataFusionError::Execution(format!("a batch of {extent} cells is too large")))
+}

@@ -1,0 +1,199 @@
+//! The batches of one partition.
+
+use super::boxes::{Piece, split};
+use super::exec::CellsScanExec;
+use super::read;
+use super::table::{CellsTable, Column};
+use crate::scan::{BATCH_BYTES, Touched};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+use atlas_store::CancelToken;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use futures::StreamExt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most cells that are made at once, where few bytes are made of each.
+const MOST_CELLS: u64 = 1 << 20;
+
+/// Makes the batches of one partition: reads a part of a dataset, or several small ones, then cuts that into batches.
+struct Batches {
+    table: Arc<CellsTable>,
+    columns: Vec<Column>,
+    schema: SchemaRef,
+    pieces: Arc<[Piece]>,
+    /// The pieces that are still to come.
+    left: Range<usize>,
+    /// Parts of the last piece that are still to come, the next one last.
+    parts: Vec<Piece>,
+    /// What is made and not given out yet.
+    made: Option<RecordBatch>,
+    limit: usize,
+    batch_rows: usize,
+    cancel: CancelToken,
+    output: BaselineMetrics,
+    chunks_read: Count,
+    bytes_read: Count,
+}
+
+/// Opens the stream of a partition. Reads run on a blocking thread, a few batches ahead; dropping the stream ends them.
+pub(crate) fn open(
+    scan: &CellsScanExec,
+    partition: usize,
+    left: Range<usize>,
+    rows: usize,
+) -> SendableRecordBatchStream {
+    let metrics = scan.metrics_set();
+    let cancel = CancelToken::new();
+    let table = Arc::clone(scan.table());
+    let mut batches = Batches {
+        columns: scan.projection().iter().map(|column| table.columns[*column]).collect(),
+        table,
+        schema: datafusion::physical_plan::ExecutionPlan::schema(scan),
+        pieces: Arc::clone(scan.pieces()),
+        left,
+        parts: Vec::new(),
+        made: None,
+        limit: scan.limit().unwrap_or(usize::MAX),
+        batch_rows: rows.max(1),
+        cancel: cancel.clone(),
+        output: BaselineMetrics::new(metrics, partition),
+        chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
+        bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
+    };
+    let schema = Arc::clone(&batches.schema);
+    let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 4);
+    let sender = builder.tx();
+    builder.spawn_blocking(move || {
+        for batch in &mut batches {
+            let failed = batch.is_err();
+            // Nobody listens any more: the query is over.
+            if sender.blocking_send(batch).is_err() || failed {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let guard = cancel.guard();
+    let batches = builder.build().inspect(move |_| {
+        let _held_by_the_stream = &guard;
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let compute = self.output.elapsed_compute().clone();
+        let _timer = compute.timer();
+        while self.limit > 0 {
+            if let Some(made) = self.made.take() {
+                let rows = self.batch_rows.min(self.limit).min(made.num_rows());
+                if rows < made.num_rows() {
+                    self.made = Some(made.slice(rows, made.num_rows() - rows));
+                }
+                self.limit -= rows;
+                return Some(Ok(made.slice(0, rows).record_output(&self.output)));
+            }
+            let made = match self.next_pieces() {
+                Ok(pieces) if pieces.is_empty() => break,
+                Ok(pieces) => self.make(&pieces),
+                Err(error) => Err(error),
+            };
+            match made {
+                Ok(made) => self.made = (made.num_rows() > 0).then_some(made),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.output.done();
+        None
+    }
+}
+
+impl Batches {
+    /// Takes the pieces that are made at once.
+    fn next_pieces(&mut self) -> Result<Vec<Piece>> {
+        let mut taken = Vec::new();
+        let (mut bytes, mut cells) = (0u64, 0u64);
+        while bytes < BATCH_BYTES && cells < MOST_CELLS {
+            let Some(next) = self.parts.pop().or_else(|| self.left.next().map(|at| self.pieces[at].clone())) else {
+                break;
+            };
+            let width = self.row_bytes(next.row)?;
+            let most = (BATCH_BYTES / width).clamp(1, MOST_CELLS);
+            let room = ((BATCH_BYTES - bytes) / width).min(MOST_CELLS - cells);
+            if !taken.is_empty() && next.cells() > room {
+                self.parts.push(next);
+                break;
+            }
+            let tile = self.tile(next.row)?;
+            let (head, rest) = match &tile {
+                Some(tile) => split(&next.region, tile, most),
+                None => split(&next.region, next.region.shape(), most),
+            };
+            let head = match rest {
+                None => next,
+                Some(rest) => {
+                    self.parts.push(Piece { row: next.row, region: Arc::new(rest) });
+                    Piece { row: next.row, region: Arc::new(head) }
+                }
+            };
+            // The part that was cut off can still be too much, and is cut again.
+            if head.cells() > most {
+                self.parts.push(head);
+                continue;
+            }
+            cells = cells.saturating_add(head.cells());
+            bytes = bytes.saturating_add(head.cells().saturating_mul(width));
+            taken.push(head);
+        }
+        Ok(taken)
+    }
+
+    /// The chunk shape of the first array that is read.
+    fn tile(&self, row: u32) -> Result<Option<Vec<u64>>> {
+        for column in &self.columns {
+            if let Column::Array(_) = column
+                && let Some(schema) = self.table.declaration(*column, row)?
+            {
+                return Ok(Some(schema.chunk_shape.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bytes in memory of one row; at least 1.
+    fn row_bytes(&self, row: u32) -> Result<u64> {
+        let mut bytes = 1;
+        for column in &self.columns {
+            bytes += match column.source() {
+                Some(source) => 8 + read::text_bytes(&self.table.view.column(&source)?, row as usize),
+                None => {
+                    let dtype = column.family().map(|family| self.table.view.families[family].dtype);
+                    // Text has no fixed size: two words a cell are its offset and a short text.
+                    dtype.map_or(8, |dtype| dtype.cell_bytes().unwrap_or(16) as u64)
+                }
+            };
+        }
+        Ok(bytes)
+    }
+
+    fn make(&self, pieces: &[Piece]) -> Result<RecordBatch> {
+        let rows = pieces.iter().map(Piece::cells).fold(0u64, u64::saturating_add);
+        let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+        let columns = self.columns.iter().map(|column| self.column(*column, pieces)).collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    fn column(&self, column: Column, pieces: &[Piece]) -> Result<ArrayRef> {
+        let (values, Touched { chunks, bytes }) = read::column(&self.table, column, pieces, &self.cancel)?;
+        self.chunks_read.add(usize::try_from(chunks).unwrap_or(usize::MAX));
+        self.bytes_read.add(usize::try_from(bytes).unwrap_or(usize::MAX));
+        Ok(values)
+    }
+}
