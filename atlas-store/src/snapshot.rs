@@ -1,6 +1,6 @@
 //! One committed state of a store, and every read of it.
 
-use crate::attribute::Attribute;
+use crate::attribute::{Attribute, AttributeType};
 use crate::catalog::{ArrayEntry, AttributeColumn, Catalog, Family};
 use crate::cells::ArrayData;
 use crate::error::{Error, Result};
@@ -117,6 +117,11 @@ impl Snapshot {
     /// The attribute columns, by key, then type.
     pub fn attribute_columns(&self) -> impl Iterator<Item = &AttributeColumn> {
         self.inner.catalog.attributes.values().map(|column| &**column)
+    }
+
+    /// The column of one key and type.
+    pub fn attribute_column(&self, key: &str, kind: AttributeType) -> Option<&AttributeColumn> {
+        self.inner.catalog.attributes.get(&(key.to_string(), kind)).map(|column| &**column)
     }
 
     /// One attribute of one dataset.

@@ -34,11 +34,9 @@ impl Attributes {
     }
 
     fn stored(&self, part: u32) -> Result<&AttributeColumn> {
-        self.view
-            .snapshot
-            .attribute_columns()
-            .nth(part as usize)
-            .ok_or_else(|| DataFusionError::Internal(format!("attribute column {part} of {}", self.parts.len())))
+        let (key, kind) = &self.parts[part as usize];
+        let stored = self.view.snapshot.attribute_column(key, *kind);
+        stored.ok_or_else(|| DataFusionError::Internal(format!("no attribute {key} of type {}", kind.name())))
     }
 }
 

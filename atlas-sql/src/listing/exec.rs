@@ -4,6 +4,7 @@ use super::Listing;
 use super::rows::{self, Walk};
 use crate::columns::Source;
 use crate::scan::{Predicate, columns_of};
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::Statistics;
@@ -69,11 +70,12 @@ impl AtlasListExec {
             }
             None => None,
         };
+        let part_columns = (1..decided).map(|column| listing.part_column(column)).collect::<Result<Vec<ArrayRef>>>()?;
         let parts = match predicate(of_parts)? {
             Some(predicate) => {
                 texts.push(predicate.text.clone());
-                let columns = predicate.columns.iter().map(|column| listing.part_column(*column));
-                chosen(&predicate, columns.collect::<Result<_>>()?, listing.part_count())?
+                let columns = predicate.columns.iter().map(|column| Arc::clone(&part_columns[*column - 1]));
+                chosen(&predicate, columns.collect(), listing.part_count())?
             }
             None => (0u32..).take(listing.part_count()).collect(),
         };
@@ -89,6 +91,7 @@ impl AtlasListExec {
             limit: limit.unwrap_or(usize::MAX),
             listing,
             datasets,
+            part_columns,
             parts,
         };
         let left = walk.pair_count()?;
@@ -114,7 +117,7 @@ impl AtlasListExec {
 }
 
 /// The positions that satisfy a predicate over these columns.
-fn chosen(predicate: &Predicate, columns: Vec<arrow::array::ArrayRef>, count: usize) -> Result<Vec<u32>> {
+fn chosen(predicate: &Predicate, columns: Vec<ArrayRef>, count: usize) -> Result<Vec<u32>> {
     let satisfied = predicate.evaluate(columns, count)?;
     Ok((0u32..).zip(&satisfied).filter_map(|(at, satisfied)| (satisfied == Some(true)).then_some(at)).collect())
 }

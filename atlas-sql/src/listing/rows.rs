@@ -21,6 +21,8 @@ pub(super) struct Walk {
     pub(super) schema: SchemaRef,
     /// The datasets that are left, ascending; `None` is all.
     pub(super) datasets: Option<Vec<u32>>,
+    /// What parts decide, over all parts.
+    pub(super) part_columns: Vec<ArrayRef>,
     /// The parts that are left.
     pub(super) parts: Vec<u32>,
     pub(super) of_pairs: Option<Predicate>,
@@ -158,7 +160,7 @@ impl Walk {
             return text(pairs.iter().map(|(_, row)| Some(snapshot.dataset_name(*row))));
         }
         let parts = UInt32Array::from_iter_values(pairs.iter().map(|(part, _)| *part));
-        Ok(arrow::compute::take(&self.listing.part_column(column)?, &parts, None)?)
+        Ok(arrow::compute::take(&self.part_columns[column - 1], &parts, None)?)
     }
 }
 
