@@ -29,7 +29,8 @@ Examples:
   atlas query fleet                       (interactive; .help lists its commands)
   atlas query fleet --format csv < questions.sql
 
-Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics).
+Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics),
+attributes, chunks, and cells_<dims> (a row for each cell, for example cells_lat_lon).
 Beside them: any Parquet, CSV, JSON or Arrow file, by its quoted name; CREATE VIEW and CREATE EXTERNAL TABLE.
 Several statements are separated by semicolons; the formats other than table take the result of the last one.")]
 pub(crate) struct Query {

@@ -114,10 +114,7 @@ impl Shell {
     async fn statements(&self, sql: &str) -> Result<(), Failure> {
         for parsed in statement::parse(sql)? {
             let mut out = Output::stdout();
-            let ran = tokio::select! {
-                ran = statement::run(&self.context, parsed, self.format, self.most_rows, &mut out) => ran?,
-                _ = tokio::signal::ctrl_c() => return Err(Failure::failed("the query was ended")),
-            };
+            let ran = statement::run(&self.context, parsed, self.format, self.most_rows, &mut out).await?;
             out.flush()?;
             if self.timing {
                 tell(ran.summary());
