@@ -4,15 +4,13 @@ use super::boxes::{Piece, split};
 use super::exec::CellsScanExec;
 use super::read;
 use super::table::{CellsTable, Column};
-use crate::scan::{BATCH_BYTES, Touched};
+use crate::scan::{BATCH_BYTES, Touched, read_ahead};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use atlas_store::CancelToken;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
-use futures::StreamExt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,7 +47,7 @@ pub(crate) fn open(
     let metrics = scan.metrics_set();
     let cancel = CancelToken::new();
     let table = Arc::clone(scan.table());
-    let mut batches = Batches {
+    let batches = Batches {
         columns: scan.projection().iter().map(|column| table.columns[*column]).collect(),
         table,
         schema: datafusion::physical_plan::ExecutionPlan::schema(scan),
@@ -65,23 +63,7 @@ pub(crate) fn open(
         bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
     };
     let schema = Arc::clone(&batches.schema);
-    let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 4);
-    let sender = builder.tx();
-    builder.spawn_blocking(move || {
-        for batch in &mut batches {
-            let failed = batch.is_err();
-            // Nobody listens any more: the query is over.
-            if sender.blocking_send(batch).is_err() || failed {
-                break;
-            }
-        }
-        Ok(())
-    });
-    let guard = cancel.guard();
-    let batches = builder.build().inspect(move |_| {
-        let _held_by_the_stream = &guard;
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    read_ahead(schema, batches, 4, &cancel)
 }
 
 impl Iterator for Batches {

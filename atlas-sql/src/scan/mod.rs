@@ -10,3 +10,4 @@ mod stream;
 pub(crate) use exec::AtlasScanExec;
 pub(crate) use filter::{Predicate, can_evaluate, columns_of, pushdown};
 pub(crate) use read::{BATCH_BYTES, Touched};
+pub(crate) use stream::read_ahead;

@@ -47,7 +47,7 @@ pub(crate) fn open(
 ) -> SendableRecordBatchStream {
     let metrics = scan.metrics_set();
     let cancel = CancelToken::new();
-    let mut batches = Batches {
+    let batches = Batches {
         table: Arc::clone(scan.table()),
         projection: scan.projection().to_vec(),
         schema: datafusion::physical_plan::ExecutionPlan::schema(scan),
@@ -67,10 +67,20 @@ pub(crate) fn open(
     if !reads {
         return Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches)));
     }
-    let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
+    read_ahead(schema, batches, 1, &cancel)
+}
+
+/// Makes batches on a blocking thread, so many ahead of who takes them. Dropping the stream cancels what is being read.
+pub(crate) fn read_ahead(
+    schema: SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
+    ahead: usize,
+    cancel: &CancelToken,
+) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), ahead);
     let sender = builder.tx();
     builder.spawn_blocking(move || {
-        for batch in &mut batches {
+        for batch in batches {
             let failed = batch.is_err();
             // Nobody listens any more: the query is over.
             if sender.blocking_send(batch).is_err() || failed {

@@ -2,13 +2,31 @@
 
 use crate::tensor::Tensor;
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
+use std::sync::Arc;
+
+/// The column that a function of one array gives, of the type that it makes of the array's cells.
+pub(super) fn of_one_array(
+    function: &str,
+    fields: &[FieldRef],
+    data_type: impl FnOnce(&DataType) -> Option<DataType>,
+) -> Result<FieldRef> {
+    let tensor = array(function, fields.first())?;
+    if fields.len() != 1 {
+        return Err(DataFusionError::Plan(format!("{function}: expected one argument, got {}", fields.len())));
+    }
+    let data_type = data_type(&tensor.cell).ok_or_else(|| {
+        let name = fields[0].name();
+        DataFusionError::Plan(format!("{function}: array {name} holds {}, which has none", tensor.cell))
+    })?;
+    Ok(Arc::new(Field::new(function, data_type, true)))
+}
 
 /// The array that an argument holds.
-pub(super) fn array(function: &str, field: Option<&std::sync::Arc<Field>>) -> Result<Tensor> {
+pub(super) fn array(function: &str, field: Option<&FieldRef>) -> Result<Tensor> {
     let Some(field) = field else {
         return Err(DataFusionError::Plan(format!(
             "{function}: expected an array column as its first argument, got none"

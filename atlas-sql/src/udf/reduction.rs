@@ -1,6 +1,6 @@
 //! `tensor_min(tensor)` and the other numbers of one tensor.
 
-use super::arguments::array;
+use super::arguments::{array, of_one_array};
 use super::element::without_fill;
 use super::value::Values;
 use crate::tensor::{Reduction, Tensor, reduce};
@@ -54,19 +54,7 @@ impl ScalarUDFImpl for ReductionFunction {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let tensor = array(self.name(), args.arg_fields.first())?;
-        if args.arg_fields.len() != 1 {
-            return Err(DataFusionError::Plan(format!(
-                "{}: expected one argument, got {}",
-                self.name(),
-                args.arg_fields.len()
-            )));
-        }
-        let data_type = self.reduction.data_type(&tensor.cell).ok_or_else(|| {
-            let name = args.arg_fields[0].name();
-            DataFusionError::Plan(format!("{}: array {name} holds {}, which has none", self.name(), tensor.cell))
-        })?;
-        Ok(Arc::new(Field::new(self.name(), data_type, true)))
+        of_one_array(self.name(), args.arg_fields, |cell| self.reduction.data_type(cell))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

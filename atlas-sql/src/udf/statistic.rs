@@ -1,13 +1,12 @@
 //! `stat_min(array)` and the other stored statistics.
 
-use super::arguments::array;
+use super::arguments::of_one_array;
 use crate::columns::Statistic;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
-use std::sync::Arc;
 
 /// A stored statistic. It exists only as a column of a scan: see [`crate::rewrite`].
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -40,19 +39,7 @@ impl ScalarUDFImpl for StatisticFunction {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let tensor = array(self.name(), args.arg_fields.first())?;
-        if args.arg_fields.len() != 1 {
-            return Err(DataFusionError::Plan(format!(
-                "{}: expected one argument, got {}",
-                self.name(),
-                args.arg_fields.len()
-            )));
-        }
-        let data_type = self.statistic.data_type(&tensor.cell).ok_or_else(|| {
-            let name = args.arg_fields[0].name();
-            DataFusionError::Plan(format!("{}: array {name} holds {}, which has none", self.name(), tensor.cell))
-        })?;
-        Ok(Arc::new(Field::new(self.name(), data_type, true)))
+        of_one_array(self.name(), args.arg_fields, |cell| self.statistic.data_type(cell))
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
