@@ -55,11 +55,14 @@
 mod call;
 mod cells;
 mod columns;
+mod cut;
 mod error;
+mod labels;
 mod listing;
 mod literal;
 mod mount;
 mod names;
+mod options;
 mod reject;
 mod rewrite;
 mod scan;
@@ -70,4 +73,5 @@ mod udf;
 
 pub use error::describe;
 pub use mount::{register, session};
+pub use options::{Options, OutOfBounds};
 pub use select::select_datasets;

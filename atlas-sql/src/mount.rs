@@ -4,6 +4,7 @@ use crate::cells::{CellsTable, Group, groups};
 use crate::columns::View;
 use crate::listing::ListingTable;
 use crate::literal::LiteralLists;
+use crate::options::{Options, OutOfBounds};
 use crate::rewrite::ResolveArrayCalls;
 use crate::table::{Table, TableKind};
 use crate::udf;
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CATALOG: &str = "atlas";
 
 /// Mounts a store as schema `name` of the context's default catalog, with its tables; the first call also installs the
-/// functions.
+/// functions and, unless the context has them, the default [`Options`].
 ///
 /// Each query sees the snapshot that `store` is at when the query is planned.
 ///
@@ -62,7 +63,7 @@ pub fn session(stores: &[(String, Store)]) -> Result<SessionContext> {
     Ok(context)
 }
 
-/// Installs the functions, the rule that resolves them, and literal lists, unless they are there.
+/// Installs the functions, their options, the rule that resolves them, and literal lists, unless they are there.
 pub(crate) fn install(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
@@ -72,8 +73,13 @@ pub(crate) fn install(context: &SessionContext) {
     // Planners are asked in order and the stock one takes every list, so ours goes first.
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(LiteralLists)];
     planners.extend(state.expr_planners().iter().cloned());
+    let options = state.config_mut().options_mut();
+    if options.extensions.get::<Options>().is_none() {
+        options.extensions.insert(Options::default());
+    }
+    let outside = OutOfBounds::of(options);
     let mut functions: Vec<_> = state.scalar_functions().values().cloned().collect();
-    functions.extend(udf::all().into_iter().map(Arc::new));
+    functions.extend(udf::all(outside).into_iter().map(Arc::new));
     let session_id = state.session_id().to_string();
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(session_id)
