@@ -127,8 +127,8 @@ mod tests {
         {
             let mut expected = Vec::new();
             for cell in 0..2 * 3 * 4 * 2u32 {
-                let index = [cell / 24, cell / 8 % 3, cell / 2 % 4, cell % 2];
-                let own = axes.iter().fold(0, |at, axis: &usize| at * region.shape()[*axis] as u32 + index[*axis]);
+                let (index, shape) = ([cell / 24, cell / 8 % 3, cell / 2 % 4, cell % 2], [2, 3, 4, 2]);
+                let own = axes.iter().fold(0, |at, axis: &usize| at * shape[*axis] + index[*axis]);
                 expected.push(7 + own);
             }
             let axes = Axes::Some(axes);
