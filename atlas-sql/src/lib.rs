@@ -69,5 +69,5 @@ pub mod tensor;
 mod udf;
 
 pub use error::describe;
-pub use mount::{register, session};
+pub use mount::{is_of_store, register, session};
 pub use select::select_datasets;

@@ -14,6 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,6 +61,12 @@ pub fn session(stores: &[(String, Store)]) -> Result<SessionContext> {
         register(&context, name, store)?;
     }
     Ok(context)
+}
+
+/// Whether a table is one of a store, and not another one of the same context.
+pub fn is_of_store(table: &dyn TableProvider) -> bool {
+    let table: &dyn Any = table;
+    table.is::<Table>() || table.is::<ListingTable>() || table.is::<CellsTable>()
 }
 
 /// Installs the functions, the rule that resolves them, literal lists, and the rule that answers aggregates from
