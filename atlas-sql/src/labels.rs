@@ -1,10 +1,9 @@
 //! Bounds of coordinate labels, and which indices have labels within them.
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, TimestampNanosecondType,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, UInt64Type};
+use arrow::error::ArrowError;
 use atlas_store::DType;
 use datafusion::common::ScalarValue;
 use std::fmt;
@@ -174,54 +173,40 @@ fn time(label: &ScalarValue) -> Option<i128> {
 impl Limits {
     /// Which of the labels from index `offset` on are within: joined to what was `found` before. Missing labels and NaN
     /// are not.
-    pub(crate) fn find(&self, labels: &ArrayRef, offset: u64, found: Option<Found>) -> Option<Found> {
-        macro_rules! integers {
-            ($kind:ty, $between:expr) => {{
-                let values = labels.as_primitive::<$kind>().values();
-                each(labels, offset, found, |index| $between.contains(&i128::from(values[index])))
-            }};
-        }
-        macro_rules! floats {
-            ($kind:ty, $between:expr) => {{
-                let values = labels.as_primitive::<$kind>().values();
-                each(labels, offset, found, |index| {
-                    let label = values[index] as f64;
-                    !label.is_nan() && $between.contains(&label)
-                })
-            }};
-        }
-        match (self, labels.data_type()) {
-            (Limits::Integer(between), DataType::Int8) => integers!(Int8Type, between),
-            (Limits::Integer(between), DataType::Int16) => integers!(Int16Type, between),
-            (Limits::Integer(between), DataType::Int32) => integers!(Int32Type, between),
-            (Limits::Integer(between), DataType::Int64) => integers!(Int64Type, between),
-            (Limits::Integer(between), DataType::UInt8) => integers!(UInt8Type, between),
-            (Limits::Integer(between), DataType::UInt16) => integers!(UInt16Type, between),
-            (Limits::Integer(between), DataType::UInt32) => integers!(UInt32Type, between),
-            (Limits::Integer(between), DataType::UInt64) => integers!(UInt64Type, between),
-            (Limits::Integer(between), DataType::Timestamp(TimeUnit::Nanosecond, _)) => {
-                integers!(TimestampNanosecondType, between)
+    ///
+    /// # Errors
+    /// Where the labels are of another type than the limits were made for.
+    pub(crate) fn find(
+        &self,
+        labels: &ArrayRef,
+        offset: u64,
+        found: Option<Found>,
+    ) -> Result<Option<Found>, ArrowError> {
+        Ok(match self {
+            Limits::Integer(between) if *labels.data_type() == DataType::UInt64 => {
+                let values = labels.as_primitive::<UInt64Type>().values();
+                each(labels, offset, found, |index| between.contains(&i128::from(values[index])))
             }
-            (Limits::Float(between), DataType::Int8) => floats!(Int8Type, between),
-            (Limits::Float(between), DataType::Int16) => floats!(Int16Type, between),
-            (Limits::Float(between), DataType::Int32) => floats!(Int32Type, between),
-            (Limits::Float(between), DataType::Int64) => floats!(Int64Type, between),
-            (Limits::Float(between), DataType::UInt8) => floats!(UInt8Type, between),
-            (Limits::Float(between), DataType::UInt16) => floats!(UInt16Type, between),
-            (Limits::Float(between), DataType::UInt32) => floats!(UInt32Type, between),
-            (Limits::Float(between), DataType::UInt64) => floats!(UInt64Type, between),
-            (Limits::Float(between), DataType::Float32) => floats!(Float32Type, between),
-            (Limits::Float(between), DataType::Float64) => floats!(Float64Type, between),
-            (Limits::Text(between), DataType::Utf8) => {
-                let values = labels.as_string::<i32>();
+            Limits::Integer(between) => {
+                let integers = cast(labels, &DataType::Int64)?;
+                let values = integers.as_primitive::<Int64Type>().values();
+                each(labels, offset, found, |index| between.contains(&i128::from(values[index])))
+            }
+            Limits::Float(between) => {
+                let floats = cast(labels, &DataType::Float64)?;
+                let values = floats.as_primitive::<Float64Type>().values();
+                each(labels, offset, found, |index| !values[index].is_nan() && between.contains(&values[index]))
+            }
+            Limits::Text(between) => {
+                let wrong = || ArrowError::CastError(format!("labels of type {} are no text", labels.data_type()));
+                let values = labels.as_string_opt::<i32>().ok_or_else(wrong)?;
                 each(labels, offset, found, |index| {
                     let label = values.value(index);
                     between.low.as_deref().is_none_or(|low| label >= low)
                         && between.high.as_deref().is_none_or(|high| label <= high)
                 })
             }
-            _ => found,
-        }
+        })
     }
 
     /// Which of the indices below `extent` are within.
@@ -290,7 +275,7 @@ mod tests {
 
     fn range(labels: ArrayRef, dtype: DType, low: ScalarValue, high: ScalarValue) -> Result<Range<u64>, String> {
         let limits = Bounds { low, high }.limits(Some(dtype))?;
-        limits.find(&labels, 0, None).map_or(Ok(0..0), Found::range)
+        limits.find(&labels, 0, None).unwrap().map_or(Ok(0..0), Found::range)
     }
 
     fn float(number: f64) -> ScalarValue {

@@ -295,7 +295,7 @@ impl<'a> Finder<'a> {
                 let length = labels.len() as u64;
                 let own = range.start.min(length)..range.end.min(length);
                 let (start, length) = (in_memory(own.start)?, in_memory(own.end.saturating_sub(own.start))?);
-                limits.find(&labels.slice(start, length), own.start, None)
+                limits.find(&labels.slice(start, length), own.start, None)?
             }
             Axis::Long(length) => {
                 let own = range.start.min(*length)..range.end.min(*length);
@@ -319,7 +319,7 @@ impl<'a> Finder<'a> {
             self.count(&plan);
             let cells = plan.execute_joined(ReadHooks::new().cancelled_by(self.cancel)).map_err(from_store)?;
             let nulls = null_cells(dtype, &cells, &[(cells.len(), schema.fill_value.as_ref())]);
-            found = limits.find(&cells_array(dtype, cells, nulls)?, start, found);
+            found = limits.find(&cells_array(dtype, cells, nulls)?, start, found)?;
             start += count;
         }
         Ok(found)

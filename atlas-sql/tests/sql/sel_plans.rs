@@ -65,7 +65,7 @@ async fn a_selection_costs_its_chunks_and_its_coordinates() {
 }
 
 #[tokio::test]
-async fn predicates_on_the_catalog_come_first_and_on_selections_are_read_once() {
+async fn predicates_choose_datasets_before_their_columns_are_read() {
     let grids = grids();
     let bounds: &[Bounds] = &[("lat", Some(10.0), Some(10.0))];
     let (chunks, bytes) = cost(&grids, &["twin"], bounds, &["lat"]);
@@ -73,7 +73,7 @@ async fn predicates_on_the_catalog_come_first_and_on_selections_are_read_once() 
     let [planned, run] = scans(&grids, &sql).await;
     assert!(planned.ends_with(&format!("datasets=8→1, chunks=41→{chunks}, bytes={bytes}")), "{planned}");
     assert!(run.contains(&format!("chunks_read={chunks}")) && run.contains(&format!("bytes_read={bytes}")), "{run}");
-    // Read for the predicate, and not again for the column.
+    // The predicate reads both datasets, the column those that are left.
     let sql =
         format!("SELECT {0} FROM datasets WHERE tensor_max({0}) > 0 AND dataset IN ('twin', 'short')", sel(bounds));
     let [planned, run] = scans(&grids, &sql).await;
@@ -82,7 +82,7 @@ async fn predicates_on_the_catalog_come_first_and_on_selections_are_read_once() 
         "{planned}"
     );
     let both = cost(&grids, &["twin", "short"], bounds, &["lat"]).0;
-    // The column is read for twin only: short has no such latitude.
+    // short has no such latitude.
     assert!(run.contains(&format!("chunks_read={}", both + chunks)), "{run}");
     let batch = grids.query(&sql).await;
     assert_eq!(batch.num_rows(), 1);
