@@ -166,6 +166,7 @@ fn placed(
             }
         }
     };
+    check_size(function, view, family, &region)?;
     let within = match before {
         None => column.shape.as_deref(),
         Some(Cut::Region(outer)) => Some(outer.shape()),
@@ -196,6 +197,23 @@ fn placed(
     }
 }
 
+/// Cells of a region that a NULL may stand for whatever the arrays hold: a NULL of a fixed shape takes memory as well.
+const NULL_CELLS: u64 = 1 << 24;
+
+/// Checks that a large region is not larger than every array.
+fn check_size(function: &str, view: &View, family: usize, region: &Region) -> Result<()> {
+    let cells = region.shape().iter().fold(1, |cells: u64, extent| cells.saturating_mul(*extent));
+    if cells <= NULL_CELLS {
+        return Ok(());
+    }
+    let mut entries = view.family(family)?.entries();
+    if entries.any(|(_, entry)| view.snapshot.schema(entry).cell_count() >= cells) {
+        return Ok(());
+    }
+    let message = format!("a region of shape {:?} has more cells than it has in any dataset", region.shape());
+    Err(failed(function, &view.families[family], &message))
+}
+
 /// Checks what labels can be compared with, of the datasets that have the array.
 fn check_labels(view: &View, family: usize, labels: &Labels) -> Result<()> {
     let column = &view.families[family];
@@ -217,7 +235,7 @@ fn check_dim(function: &str, column: &FamilyColumn, dim: &str) -> Result<()> {
         return Ok(());
     }
     let dims = column.dims.first().map_or(&[][..], Vec::as_slice);
-    axis(&column.name, Some(dims), dim).map(drop).map_err(|error| plan(function, &error))
+    axis(Some(dims), dim).map(drop).map_err(|message| failed(function, column, &message))
 }
 
 /// What becomes of `sel` with a label that is no literal: an error, unless it is a parameter whose value is still to come.

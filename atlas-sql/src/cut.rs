@@ -181,13 +181,13 @@ impl Place {
             Place::Named(named) => {
                 let (mut start, mut size) = (vec![0; shape.len()], shape.to_vec());
                 for Along { dim, start: from, size: cells } in &named.ranges {
-                    let axis = axis(array, dims, dim)?;
+                    let axis = axis(dims, dim).map_err(|message| outside(array, message))?;
                     if let (Some(start), Some(size)) = (start.get_mut(axis), size.get_mut(axis)) {
                         (*start, *size) = (*from, *cells);
                     }
                 }
                 if named.is_cell && named.ranges.len() != shape.len() {
-                    return Err(Error::OutOfBounds { array: array.into(), message: named.unnamed(dims) });
+                    return Err(outside(array, named.unnamed(dims)));
                 }
                 let region = Region::try_new(start, size)?;
                 region.check(array, shape)?;
@@ -206,15 +206,20 @@ impl Place {
     }
 }
 
-/// The position of a dimension.
-pub(crate) fn axis(array: &str, dims: Option<&[String]>, dim: &str) -> Result<usize, Error> {
-    dims.unwrap_or_default().iter().position(|own| own == dim).ok_or_else(|| {
-        let message = match dims {
-            Some(dims) => format!("its dimensions are {dims:?}, not {dim:?}"),
-            None => format!("its dimensions are not known here, so neither is {dim:?}"),
-        };
-        Error::OutOfBounds { array: array.into(), message }
+/// The position of a dimension among those of an array, if they are known.
+///
+/// # Errors
+/// What is wrong with the name.
+pub(crate) fn axis(dims: Option<&[String]>, dim: &str) -> Result<usize, String> {
+    dims.unwrap_or_default().iter().position(|own| own == dim).ok_or_else(|| match dims {
+        Some(dims) => format!("its dimensions are {dims:?}, not {dim:?}"),
+        None => format!("its dimensions are not known here, so neither is {dim:?}"),
     })
+}
+
+/// That an array does not contain what is asked for.
+pub(crate) fn outside(array: &str, message: String) -> Error {
+    Error::OutOfBounds { array: array.into(), message }
 }
 
 impl Named {

@@ -94,7 +94,7 @@ impl Bounds {
             Limits::Text(between) => between.is_reversed(),
         };
         if is_reversed {
-            return Err(format!("the bounds {self} are reversed: the lower one comes first"));
+            return Err("the bounds are reversed: the lower one comes first".into());
         }
         Ok(limits)
     }

@@ -70,8 +70,8 @@ pub fn is_of_store(table: &dyn TableProvider) -> bool {
     table.is::<Table>() || table.is::<ListingTable>() || table.is::<CellsTable>()
 }
 
-/// Installs the functions, their options, the rule that resolves them, literal lists, and the rule that answers aggregates from
-/// statistics, unless they are there.
+/// Installs the functions, their options, the rule that resolves them, literal lists, and the rule that answers
+/// aggregates from statistics, unless they are there.
 pub(crate) fn install(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();

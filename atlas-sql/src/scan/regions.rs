@@ -3,7 +3,7 @@
 
 use super::read::Touched;
 use crate::columns::View;
-use crate::cut::{Labels, Step, axis};
+use crate::cut::{Labels, Step, axis, outside};
 use crate::error::from_store;
 use crate::labels::{Bounds, Found, Limits};
 use crate::options::OutOfBounds;
@@ -234,29 +234,29 @@ impl<'a> Finder<'a> {
         let array = format!("{} of dataset {}", self.name, self.view.snapshot.dataset_name(row));
         let mut region = Region::full(&schema.shape);
         for step in steps {
-            let (taken, outside) = match step {
-                Step::Place(place, outside) => {
+            let (taken, if_outside) = match step {
+                Step::Place(place, if_outside) => {
                     let inner = place.within(&array, Some(&schema.dims), region.shape());
-                    (inner.and_then(|inner| offset(&region, &inner)), outside)
+                    (inner.and_then(|inner| offset(&region, &inner)), if_outside)
                 }
-                Step::Labels(Labels(wanted), outside) => {
+                Step::Labels(Labels(wanted), if_outside) => {
                     let mut taken = Ok(region.clone());
                     for (dim, bounds) in wanted {
                         let Ok(own) = &taken else { break };
-                        taken = match axis(&array, Some(&schema.dims), dim) {
+                        taken = match axis(Some(&schema.dims), dim) {
                             Ok(axis) => {
                                 let range = own.start()[axis]..own.end(axis);
                                 with_axis(own, axis, self.range(row, dim, bounds, range, labels)?)
                             }
-                            Err(error) => Err(error),
+                            Err(message) => Err(outside(&array, message)),
                         };
                     }
-                    (taken, outside)
+                    (taken, if_outside)
                 }
             };
             region = match taken {
                 Ok(taken) => taken,
-                Err(Error::OutOfBounds { .. }) if *outside == OutOfBounds::Null => return Ok(None),
+                Err(Error::OutOfBounds { .. }) if *if_outside == OutOfBounds::Null => return Ok(None),
                 Err(error) => return Err(from_store(error)),
             };
         }

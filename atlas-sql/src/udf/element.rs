@@ -40,13 +40,10 @@ fn axes(name: &str, tensor: &Tensor, arguments: &[Option<&ScalarValue>]) -> Resu
     let named = element_dims(name, arguments)?;
     // Where datasets differ in their dimensions, the analyzer asks each of them.
     let Some(dims) = &tensor.dims else { return Ok(Some((0..named.len()).collect())) };
-    let failed = |error: &dyn std::fmt::Display| DataFusionError::Plan(format!("element: {error}"));
-    let axes = named.iter().map(|dim| axis(name, Some(dims), dim)).collect::<Result<Vec<_>, _>>();
-    let axes = axes.map_err(|error| failed(&error))?;
+    let failed = |message: String| DataFusionError::Plan(format!("element: array {name}: {message}"));
+    let axes = named.iter().map(|dim| axis(Some(dims), dim)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
     if axes.len() != dims.len() {
-        return Err(failed(&format!(
-            "array {name}: one cell takes an index of each of the dimensions {dims:?}, got {named:?}"
-        )));
+        return Err(failed(format!("one cell takes an index of each of the dimensions {dims:?}, got {named:?}")));
     }
     Ok(Some(axes))
 }

@@ -132,7 +132,7 @@ pub(super) fn check(function: &str, name: &str, place: &Place, tensor: &Tensor, 
     let failed = |error: &atlas_store::Error| plan(format!("{function}: {error}"));
     if let (Place::Named(named), Some(dims)) = (place, &tensor.dims) {
         for range in &named.ranges {
-            axis(name, Some(dims), &range.dim).map_err(|error| failed(&error))?;
+            axis(Some(dims), &range.dim).map_err(|message| plan(format!("{function}: array {name}: {message}")))?;
         }
         if named.is_cell && named.ranges.len() != dims.len() {
             return Err(plan(format!("{function}: array {name}: {}", named.unnamed(Some(dims)))));

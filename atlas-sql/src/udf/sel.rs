@@ -54,7 +54,8 @@ impl ScalarUDFImpl for Sel {
         let named = sel_dims(name, args.scalar_arguments.get(1..).unwrap_or_default())?;
         if let Some(dims) = &tensor.dims {
             for dim in &named {
-                axis(name, Some(dims), dim).map_err(|error| DataFusionError::Plan(format!("sel: {error}")))?;
+                axis(Some(dims), dim)
+                    .map_err(|message| DataFusionError::Plan(format!("sel: array {name}: {message}")))?;
             }
         }
         Ok(Arc::new(tensor.ragged().field(self.name())?))

@@ -6,8 +6,8 @@ use super::value::{Values, cell_at};
 use crate::cut::Place;
 use crate::error::from_store;
 use crate::options::OutOfBounds;
-use crate::tensor::{Form, fixed_size_list, variable};
-use arrow::array::UInt64Array;
+use crate::tensor::{Form, Tensor, fixed_size_list, variable};
+use arrow::array::{ArrayRef, UInt64Array, new_null_array};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, FieldRef};
 use atlas_store::Region;
@@ -18,6 +18,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::Arc;
+
+/// Cells that a column of nothing but NULL may have.
+const MOST_NULL_CELLS: u64 = 1 << 30;
 
 /// The region of an array as a tensor. The arguments but the array are literals, so that the type is known.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -81,21 +84,15 @@ impl ScalarUDFImpl for Slice {
         let sliced = place.tensor(&tensor);
         let column = args.args[0].to_array(args.number_rows)?;
         let values = Values::try_new(&tensor, &column)?;
+        let regions = self.regions(name, &place, &tensor, &values)?;
+        if regions.iter().all(Option::is_none) {
+            return Ok(ColumnarValue::Array(nulls(&sliced, regions.len())?));
+        }
         let mut indices: Vec<Option<u64>> = Vec::new();
-        let mut shapes: Vec<Option<Vec<u64>>> = Vec::with_capacity(values.len());
         // Of one shape, the cells are at the same places in each value.
         let mut last: Option<(Vec<u64>, Vec<u64>)> = None;
-        for row in 0..values.len() {
-            let shape = values.shape(row)?;
-            let region = match &shape {
-                Some(shape) => match place.within(name, tensor.dims.as_deref(), shape) {
-                    Ok(region) => Some(region),
-                    Err(atlas_store::Error::OutOfBounds { .. }) if self.outside == OutOfBounds::Null => None,
-                    Err(error) => return Err(from_store(error)),
-                },
-                None => None,
-            };
-            if let (Some(region), Some(shape)) = (&region, shape) {
+        for (row, region) in regions.iter().enumerate() {
+            if let (Some(region), Some(shape)) = (region, values.shape(row)?) {
                 if last.as_ref().is_none_or(|(of, _)| *of != shape) {
                     let offsets = offsets(region, &shape);
                     last = Some((shape, offsets));
@@ -108,8 +105,9 @@ impl ScalarUDFImpl for Slice {
             } else if sliced.form == Form::Scalar {
                 indices.push(None);
             }
-            shapes.push(region.map(|region| region.shape().to_vec()));
         }
+        let shapes: Vec<Option<Vec<u64>>> =
+            regions.into_iter().map(|region| region.map(|region| region.shape().to_vec())).collect();
         let cells = arrow::compute::take(&values.cells, &UInt64Array::from(indices), None)?;
         Ok(ColumnarValue::Array(match &sliced.form {
             Form::Scalar => cells,
@@ -121,6 +119,34 @@ impl ScalarUDFImpl for Slice {
             Form::List | Form::Variable(_) => variable(&sliced, cells, &shapes)?,
         }))
     }
+}
+
+impl Slice {
+    /// The region of each value; `None` where the result is NULL.
+    fn regions(&self, name: &str, place: &Place, tensor: &Tensor, values: &Values<'_>) -> Result<Vec<Option<Region>>> {
+        let region = |row| match values.shape(row)? {
+            Some(shape) => match place.within(name, tensor.dims.as_deref(), &shape) {
+                Ok(region) => Ok(Some(region)),
+                Err(atlas_store::Error::OutOfBounds { .. }) if self.outside == OutOfBounds::Null => Ok(None),
+                Err(error) => Err(from_store(error)),
+            },
+            None => Ok(None),
+        };
+        (0..values.len()).map(region).collect()
+    }
+}
+
+/// A column without a value. Those of a fixed shape take memory all the same.
+fn nulls(tensor: &Tensor, rows: usize) -> Result<ArrayRef> {
+    if let Form::Fixed(shape) = &tensor.form {
+        let cells = shape.iter().fold(rows as u64, |cells, extent| cells.saturating_mul(*extent));
+        if cells > MOST_NULL_CELLS {
+            return Err(DataFusionError::Execution(format!(
+                "slice: {rows} NULLs of shape {shape:?} are {cells} cells, the most is {MOST_NULL_CELLS}"
+            )));
+        }
+    }
+    Ok(new_null_array(tensor.field("")?.data_type(), rows))
 }
 
 /// Where the region's cells are in an array of this shape, in row-major order.

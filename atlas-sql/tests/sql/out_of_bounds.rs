@@ -107,6 +107,7 @@ async fn a_region_that_no_dataset_contains_is_null_everywhere() {
         ("SELECT slice(temp, 'lat', 0, 1) FROM datasets", "lat"),
         ("SELECT element(temp, 'time', 0) FROM datasets", "depth"),
         ("SELECT slice(temp, [0, 0], [1]) FROM datasets", "[1]"),
+        ("SELECT slice(temp, [0, 0], [40000, 40000]) FROM datasets", "more cells than it has in any dataset"),
     ] {
         assert!(fleet.failure(sql).await.contains(part), "{sql}");
     }
