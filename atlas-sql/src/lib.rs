@@ -60,6 +60,7 @@ mod listing;
 mod literal;
 mod mount;
 mod names;
+mod reads;
 mod reject;
 mod rewrite;
 mod scan;
@@ -70,4 +71,5 @@ mod udf;
 
 pub use error::describe;
 pub use mount::{is_of_store, register, session};
+pub use reads::{Reads, planned_reads};
 pub use select::select_datasets;
