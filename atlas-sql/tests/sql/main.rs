@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
 mod cells;
+mod cells_properties;
 mod cells_pruning;
 mod declarations;
 mod errors;

@@ -100,8 +100,10 @@ pub(crate) fn cells(random: &mut Random, dtype: DType, shape: &[u64]) -> ArrayDa
                 .collect(),
         ),
         DType::String => {
-            let texts = ["", "a", "ab", "b", "é", "S1", "i2"];
-            Cells::Var((0..count).map(|_| texts[random.below(7) as usize]).collect::<VarCells>())
+            // Of long text the statistics hold a bound only.
+            let long = "ÿ".repeat(50);
+            let texts = ["", "a", "ab", "b", "é", "S1", "i2", &long, &long[..90]];
+            Cells::Var((0..count).map(|_| texts[random.below(9) as usize]).collect::<VarCells>())
         }
         DType::Binary => {
             let values = [&[][..], &[0], &[1, 255], &[97]];
