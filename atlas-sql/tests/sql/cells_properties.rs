@@ -196,7 +196,8 @@ async fn pushdown_to_cells_changes_no_result() {
         let datasets = 4 + random.below(8);
         let (store, _directory) = store(&mut random, datasets, round % 2 == 0);
         let pair = Pair::new(&store);
-        let tables = query(&pair.store, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'r'").await;
+        let tables =
+            query(&pair.store, "SELECT table_name FROM information_schema.tables WHERE table_schema = 'r'").await;
         for table in strings(tables.column(0)).into_iter().flatten().filter(|table| table.starts_with("cells")) {
             let (pool, columns) = pool(&pair, &table).await;
             pair.copy(&pool).await;

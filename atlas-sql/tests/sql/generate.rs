@@ -44,8 +44,10 @@ pub(crate) fn off(sql: &str) -> String {
 /// The calls that the copy needs as columns.
 pub(crate) fn calls(pool: &Pool) -> Vec<String> {
     let all = pool.numbers.iter().chain(&pool.texts).chain(&pool.times).chain(&pool.bools).chain(&pool.others);
-    let mut calls: Vec<String> =
-        all.flat_map(|text| text.split('«').skip(1).filter_map(|rest| rest.split('»').next())).map(String::from).collect();
+    let mut calls: Vec<String> = all
+        .flat_map(|text| text.split('«').skip(1).filter_map(|rest| rest.split('»').next()))
+        .map(String::from)
+        .collect();
     calls.sort();
     calls.dedup();
     calls
@@ -212,7 +214,8 @@ impl Pool {
                 0 => self.number(random, 1),
                 _ => own,
             };
-            let no_nan = if grouped { format!(" FILTER (WHERE NOT isnan(CAST({number} AS DOUBLE)))") } else { String::new() };
+            let no_nan =
+                if grouped { format!(" FILTER (WHERE NOT isnan(CAST({number} AS DOUBLE)))") } else { String::new() };
             let aggregate = match random.below(10) {
                 0 => "count(*)".to_string(),
                 1 => format!("count({number})"),
@@ -303,10 +306,19 @@ impl Pool {
         let value = self.value(random);
         let own = other.number(random, 1);
         let sql = match random.below(6) {
-            0 => format!("SELECT dataset, {value} AS v FROM {mine} WHERE dataset IN (SELECT dataset FROM {theirs} WHERE {b}) AND {a}"),
-            1 => format!("SELECT dataset, {value} AS v FROM {mine} WHERE dataset NOT IN (SELECT dataset FROM {theirs} WHERE {b}) AND {a}"),
-            2 => format!("SELECT l.dataset, l.v FROM (SELECT dataset, {value} AS v FROM {mine} WHERE {a}) l WHERE EXISTS (SELECT 1 FROM {theirs} r WHERE r.dataset = l.dataset AND ({b}))"),
-            3 => format!("SELECT dataset, {value} AS v FROM {mine} WHERE {} > (SELECT count(*) FROM {theirs} WHERE {b})", self.number(random, 0)),
+            0 => format!(
+                "SELECT dataset, {value} AS v FROM {mine} WHERE dataset IN (SELECT dataset FROM {theirs} WHERE {b}) AND {a}"
+            ),
+            1 => format!(
+                "SELECT dataset, {value} AS v FROM {mine} WHERE dataset NOT IN (SELECT dataset FROM {theirs} WHERE {b}) AND {a}"
+            ),
+            2 => format!(
+                "SELECT l.dataset, l.v FROM (SELECT dataset, {value} AS v FROM {mine} WHERE {a}) l WHERE EXISTS (SELECT 1 FROM {theirs} r WHERE r.dataset = l.dataset AND ({b}))"
+            ),
+            3 => format!(
+                "SELECT dataset, {value} AS v FROM {mine} WHERE {} > (SELECT count(*) FROM {theirs} WHERE {b})",
+                self.number(random, 0)
+            ),
             _ => format!(
                 "SELECT l.dataset, l.v, r.w FROM (SELECT dataset, {value} AS v FROM {mine} WHERE {a}) l {} JOIN (SELECT dataset, {own} AS w FROM {theirs} WHERE {b}) r ON l.dataset = r.dataset",
                 pick(random, &["", "LEFT", "RIGHT", "FULL"])

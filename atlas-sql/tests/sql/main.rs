@@ -9,6 +9,7 @@ mod errors;
 mod fleet;
 mod functions;
 mod generate;
+mod hostile;
 mod listings;
 mod names;
 mod predicates;

@@ -45,7 +45,8 @@ pub(crate) fn attribute(random: &mut Random, key: &str) -> Option<Attribute> {
         3 => f64::INFINITY,
         _ => small as f64 / 2.0,
     };
-    let text = |random: &mut Random| ["", "a", "ab", "b", "é", "S1", "it's \"x\""][random.below(7) as usize].to_string();
+    let text =
+        |random: &mut Random| ["", "a", "ab", "b", "é", "S1", "it's \"x\""][random.below(7) as usize].to_string();
     if random.below(4) == 0 {
         return None;
     }
@@ -233,7 +234,12 @@ pub(crate) fn of_datasets(random: &mut Random, families: &[Family]) -> Pool {
             true => format!("«{function}({name})»"),
             false => format!("{function}({name})"),
         };
-        pool.others.extend([(*name).to_string(), declared("shape"), declared("dims"), format!("«chunk_shape({name})»")]);
+        pool.others.extend([
+            (*name).to_string(),
+            declared("shape"),
+            declared("dims"),
+            format!("«chunk_shape({name})»"),
+        ]);
         pool.numbers.extend([
             format!("«stat_null_count({name})»"),
             format!("«stat_row_count({name})»"),
@@ -245,7 +251,8 @@ pub(crate) fn of_datasets(random: &mut Random, families: &[Family]) -> Pool {
             pool.numbers.push(format!("shape({name})[1]"));
             pool.numbers.push(format!("«tensor_count(slice({name}, {region}))»"));
         }
-        let both = [format!("«stat_min({name})»"), format!("«stat_max({name})»"), element, format!("«tensor_max({name})»")];
+        let both =
+            [format!("«stat_min({name})»"), format!("«stat_max({name})»"), element, format!("«tensor_max({name})»")];
         match family.dtype {
             DType::String => pool.texts.extend(both),
             DType::TimestampNanoseconds => pool.times.extend(both),
