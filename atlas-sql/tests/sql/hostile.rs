@@ -168,8 +168,9 @@ async fn hostile_names_are_reached_in_every_table() {
     let listed = columns(&context, name).await;
     let mut cells_found = BTreeSet::new();
     for (number, table) in tables.iter().enumerate() {
-        // There are many tables of cells, and their attributes are the same.
-        let is_asked = |at: usize| !table.starts_with("cells") || at % 9 == number % 9;
+        // There are many tables of cells, with the same attributes, and many columns of the catalog.
+        let share = if table == "catalog" { 4 } else { 9 };
+        let is_asked = |at: usize| !(table == "catalog" || table.starts_with("cells")) || at % share == number % share;
         let all = check_table(&context, name, table, &listed[table], is_asked).await;
         let columns: BTreeSet<_> = all.schema().fields().iter().map(|field| field.name().clone()).collect();
         assert_eq!(columns.len(), all.num_columns(), "{table}");

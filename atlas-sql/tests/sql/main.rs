@@ -12,6 +12,8 @@ mod generate;
 mod hostile;
 mod listings;
 mod names;
+mod numbers;
+mod plans;
 mod predicates;
 mod properties;
 mod pushdown;
