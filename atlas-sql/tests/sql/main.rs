@@ -1,6 +1,7 @@
 //! SQL over small stores, against what the store itself says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
+mod argo;
 mod cells;
 mod cells_properties;
 mod cells_pruning;

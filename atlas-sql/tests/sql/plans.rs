@@ -331,3 +331,27 @@ async fn counts_read_nothing_and_scans_are_partitioned() {
     let sum: f64 = rows(|row| row % 12 == 2).iter().flat_map(|row| q(*row)).filter(|cell| !cell.is_nan()).sum();
     assert_eq!(floats(query(context, sql).await.column(1)), [Some(sum)]);
 }
+
+#[tokio::test]
+async fn zone_maps_know_which_chunks_have_missing_cells() {
+    let Fleet { context, .. } = fleet();
+    let cells = |row: u32, chunk: u32| t(row)[chunk as usize * 2..][..2].to_vec();
+    let known =
+        |row, chunk, keep: &dyn Fn(f32) -> bool| cells(row, chunk).into_iter().any(|cell| cell != -1.0 && keep(cell));
+    let missing = |row, chunk| cells(row, chunk).contains(&-1.0);
+    let cases: [(&str, &dyn Fn(u32, u32) -> bool); 5] = [
+        ("t IS NULL", &missing),
+        ("t < 0", &|row, chunk| known(row, chunk, &|cell| cell < 0.0)),
+        ("t < 0.25 OR t IS NULL", &|row, chunk| missing(row, chunk) || known(row, chunk, &|cell| cell < 0.25)),
+        ("NOT (t < 999)", &|row, chunk| known(row, chunk, &|cell| cell >= 999.0)),
+        ("t IS NOT NULL AND level = 5 AND month = 1", &|row, chunk| row % 12 == 0 && chunk == 2),
+    ];
+    for (predicate, keep) in cases {
+        let left = rows(has_t).iter().map(|row| (0..3).filter(|chunk| keep(*row, *chunk)).count() as u64).sum::<u64>();
+        let sql = format!("SELECT t FROM cells_level WHERE {predicate}");
+        let scan = scan(context, &sql).await;
+        assert_eq!(scan.datasets.0, 7_500, "{predicate}: {}", scan.line);
+        assert_eq!(scan.chunks, (22_500, left), "{predicate}: {}", scan.line);
+        assert_eq!(scan.chunks_read, left, "{predicate}: {}", scan.line);
+    }
+}
