@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation, reason = "tests")]
 
 mod argo;
+mod cancellation;
 mod cells;
 mod cells_properties;
 mod cells_pruning;
@@ -9,6 +10,7 @@ mod declarations;
 mod errors;
 mod fleet;
 mod functions;
+mod gate;
 mod generate;
 mod hostile;
 mod listings;
