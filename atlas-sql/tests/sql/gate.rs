@@ -24,6 +24,7 @@ pub(crate) struct Gate {
     changed: Condvar,
 }
 
+#[allow(dead_code, reason = "not every test that counts asks for all of it")]
 impl Gate {
     /// A storage whose reads pass a gate, which is open.
     pub(crate) fn around(inner: Arc<dyn Storage>) -> (Arc<dyn Storage>, Arc<Gate>) {
@@ -50,6 +51,18 @@ impl Gate {
         let state = self.state.lock().unwrap();
         let (_state, ended) = self.changed.wait_timeout_while(state, STUCK, |state| state.waiting == 0).unwrap();
         assert!(!ended.timed_out(), "nothing was read");
+    }
+
+    /// Reads that have begun since the last [`Self::take`].
+    pub(crate) fn begun(&self) -> u64 {
+        self.state.lock().unwrap().begun
+    }
+
+    /// Returns once so many reads have begun.
+    pub(crate) fn until_begun(&self, reads: u64) {
+        let state = self.state.lock().unwrap();
+        let (state, ended) = self.changed.wait_timeout_while(state, STUCK, |state| state.begun < reads).unwrap();
+        assert!(!ended.timed_out(), "{} of {reads} reads have begun", state.begun);
     }
 
     fn pass(&self) {

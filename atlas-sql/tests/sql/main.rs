@@ -14,6 +14,7 @@ mod gate;
 mod generate;
 mod hostile;
 mod listings;
+mod metadata;
 mod names;
 mod numbers;
 mod plans;
