@@ -189,6 +189,14 @@ impl SchemaProvider for StoreSchema {
         Ok(Some(table))
     }
 
+    /// A store's schema takes no tables of others.
+    fn register_table(&self, name: String, _: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {
+        Err(DataFusionError::Plan(format!(
+            "{name}: schema {} has the tables of a store only: CREATE SCHEMA makes one for others",
+            self.name
+        )))
+    }
+
     fn table_exist(&self, name: &str) -> bool {
         let is_cells = || self.tables().is_ok_and(|tables| tables.cells.groups.iter().any(|group| group.name == name));
         TableKind::ALL.iter().map(|kind| kind.name()).chain(ListingTable::NAMES).any(|own| own == name) || is_cells()

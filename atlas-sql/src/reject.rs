@@ -38,13 +38,13 @@ pub(crate) fn reject(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
-/// What the catalog alone knows: a call that is left cannot be computed. Nor can the numbers of a tensor whose missing
-/// cells nobody knows.
+/// What the catalog alone knows: a call that is left cannot be computed. Nor can a cell or the numbers of a tensor whose
+/// missing cells nobody knows.
 fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&LogicalPlan]) -> Result<()> {
     match udf::identify(&call.func) {
-        Some(Function::Reduction(reduction)) => {
+        Some(Function::Reduction(_) | Function::Element) => {
             let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
-            if let Some(reason) = field.and_then(|(_, field)| udf::unknown_fill(reduction.function(), &field)) {
+            if let Some(reason) = field.and_then(|(_, field)| udf::unknown_fill(call.func.name(), &field)) {
                 return Err(DataFusionError::Plan(reason));
             }
             for input in inputs {
@@ -52,7 +52,7 @@ fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&Logic
                     return Err(DataFusionError::Plan(format!(
                         "{}: column {column} of a UNION has several fill values, so which cells are missing is not \
                          known here: take the number before the UNION",
-                        reduction.function()
+                        call.func.name()
                     )));
                 }
             }

@@ -19,5 +19,6 @@ mod tiles;
 mod zones;
 
 pub(crate) use aggregate::AggregateFromStatistics;
+pub(crate) use exec::CellsScanExec;
 pub(crate) use group::{Group, groups};
 pub(crate) use table::CellsTable;
