@@ -13,7 +13,7 @@
 //! as a tensor. `catalog` has the same rows with scalars only. `arrays` has a row per array of a dataset,
 //! `attributes` one per attribute, `chunks` one per chunk that was written, with its zone map.
 //! `cells_<dims>`, such as `cells_lat_lon`, has a row per cell of the arrays with exactly these dimensions: the dataset, its
-//! attributes, the coordinates (or indices) and the arrays, NULL where a cell is missing.
+//! attributes, the coordinates (or indices), the arrays and those of lower rank, NULL where a cell is missing.
 //!
 //! # Names
 //! Columns are `dataset`, then the attributes sorted by key, then the arrays sorted by name. Case is kept: names that
@@ -47,7 +47,7 @@
 //! # What is read
 //! Where an array is NULL is known to the catalog too: `array IS NULL` and `count(array)` read nothing.
 //! Predicates over the dataset's name, attributes, declarations and statistics are evaluated on the catalog before any
-//! array is touched. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
+//! array is touched. Aggregates of the cells of whole datasets come from the statistics where those are exact. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
 //! of the datasets that are left afterwards. Columns that a query does not use are not read, and a slice costs the
 //! chunks that it touches. `ORDER BY` catalog columns with a `LIMIT` reads the arrays of the winners only. `EXPLAIN`
 //! shows it: datasets and chunks considered → left, and the bytes to read.
@@ -60,6 +60,7 @@ mod listing;
 mod literal;
 mod mount;
 mod names;
+mod reads;
 mod reject;
 mod rewrite;
 mod scan;
@@ -69,5 +70,6 @@ pub mod tensor;
 mod udf;
 
 pub use error::describe;
-pub use mount::{register, session};
+pub use mount::{is_of_store, register, session};
+pub use reads::{Reads, planned_reads};
 pub use select::select_datasets;

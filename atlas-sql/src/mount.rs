@@ -1,6 +1,6 @@
 //! Stores as schemas of a DataFusion catalog.
 
-use crate::cells::{CellsTable, Group, groups};
+use crate::cells::{AggregateFromStatistics, CellsTable, Group, groups};
 use crate::columns::View;
 use crate::listing::ListingTable;
 use crate::literal::LiteralLists;
@@ -14,6 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,7 +63,14 @@ pub fn session(stores: &[(String, Store)]) -> Result<SessionContext> {
     Ok(context)
 }
 
-/// Installs the functions, the rule that resolves them, and literal lists, unless they are there.
+/// Whether a table is one of a store, and not another one of the same context.
+pub fn is_of_store(table: &dyn TableProvider) -> bool {
+    let table: &dyn Any = table;
+    table.is::<Table>() || table.is::<ListingTable>() || table.is::<CellsTable>()
+}
+
+/// Installs the functions, the rule that resolves them, literal lists, and the rule that answers aggregates from
+/// statistics, unless they are there.
 pub(crate) fn install(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
@@ -74,11 +82,15 @@ pub(crate) fn install(context: &SessionContext) {
     planners.extend(state.expr_planners().iter().cloned());
     let mut functions: Vec<_> = state.scalar_functions().values().cloned().collect();
     functions.extend(udf::all().into_iter().map(Arc::new));
+    let mut optimizers = state.physical_optimizers().to_vec();
+    let after = optimizers.iter().position(|rule| rule.name() == AggregateFromStatistics::AFTER);
+    optimizers.insert(after.map_or(0, |after| after + 1), Arc::new(AggregateFromStatistics));
     let session_id = state.session_id().to_string();
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(session_id)
         .with_expr_planners(planners)
         .with_scalar_functions(functions)
+        .with_physical_optimizer_rules(optimizers)
         .with_analyzer_rule(Arc::new(ResolveArrayCalls))
         .build();
 }

@@ -13,7 +13,7 @@ use std::fmt;
 pub(crate) struct Cost {
     rows: (usize, usize),
     chunks_considered: u64,
-    touched: Touched,
+    pub(super) touched: Touched,
     /// Whether the rows left and the reads are a bound, since a predicate over cells is still to run.
     is_bound: bool,
 }

@@ -4,6 +4,8 @@
 mod argo;
 mod cancellation;
 mod cells;
+mod cells_aggregates;
+mod cells_lower_rank;
 mod cells_properties;
 mod cells_pruning;
 mod declarations;
