@@ -1,5 +1,6 @@
 //! Calls that nothing can compute, refused before the query runs.
 
+use crate::literal;
 use crate::tensor::Tensor;
 use crate::udf::{self, Function};
 use arrow::datatypes::FieldRef;
@@ -57,6 +58,28 @@ fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&Logic
             }
             Ok(())
         }
+        Some(Function::Slice(_) | Function::Element(_)) => {
+            let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
+            let dims_are_known =
+                field.and_then(|(_, field)| Tensor::of(&field)).is_none_or(|tensor| tensor.dims.is_some());
+            let is_named = call.args.get(1).and_then(literal::value).is_some_and(|value| udf::is_named(Some(&value)));
+            if is_named && !dims_are_known {
+                return Err(DataFusionError::Plan(format!(
+                    "{}: the dimensions of {} differ between datasets, so which is which is not known here: call it on \
+                     the array's own column, with literals, or with indices in the order of the dimensions",
+                    call.func.name(),
+                    call.args.first().map_or_else(String::new, Expr::to_string)
+                )));
+            }
+            Ok(())
+        }
+        // The values of its parameters are still to come.
+        Some(Function::Sel(_)) if call.args.iter().any(literal::is_open) => Ok(()),
+        Some(Function::Sel(_)) => Err(DataFusionError::Plan(format!(
+            "sel: {} is not an array column of a store's table here (the coordinates of an array do not pass GROUP BY, \
+             DISTINCT or an expression)",
+            call.args.first().map_or_else(String::new, Expr::to_string)
+        ))),
         Some(Function::Statistic(_) | Function::ChunkShape) => Err(DataFusionError::Plan(format!(
             "{}: {} is not an array column of a store's table here (what the catalog knows of an array does \
              not pass GROUP BY, DISTINCT or an expression)",
