@@ -110,6 +110,18 @@ fn plan(table: &CellsTable, family: usize, request: &Request<'_>) -> Result<Read
     table.view.snapshot.plan_across(name, &request.rows, request.region.as_ref()).map_err(from_store)
 }
 
+/// Bytes in memory of a cell of a column in one dataset: of text, the mean of the pages that hold it.
+pub(crate) fn cell_bytes(table: &CellsTable, column: Column, row: u32) -> Result<u64> {
+    let Some(family) = column.family() else { return Ok(8) };
+    if let Some(bytes) = table.view.families[family].dtype.cell_bytes() {
+        return Ok(bytes as u64);
+    }
+    let Some(declared) = table.declaration(column, row)? else { return Ok(8) };
+    let request = Request { rows: vec![row], region: None, counts: Vec::new() };
+    let mean = plan(table, family, &request)?.decoded_bytes().div_ceil(declared.schema.cell_count().max(1));
+    Ok(mean.saturating_add(8))
+}
+
 /// What reading a column for these pieces would touch.
 pub(crate) fn touched(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<Touched> {
     let mut touched = Touched::default();

@@ -31,6 +31,8 @@ struct Batches {
     made: Option<RecordBatch>,
     limit: usize,
     batch_rows: usize,
+    /// A dataset, and the bytes of one of its rows.
+    row_bytes: Option<(u32, u64)>,
     cancel: CancelToken,
     output: BaselineMetrics,
     chunks_read: Count,
@@ -57,6 +59,7 @@ pub(crate) fn open(
         made: None,
         limit: scan.limit().unwrap_or(usize::MAX),
         batch_rows: rows.max(1),
+        row_bytes: None,
         cancel: cancel.clone(),
         output: BaselineMetrics::new(metrics, partition),
         chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
@@ -148,19 +151,20 @@ impl Batches {
         Ok(None)
     }
 
-    /// Bytes in memory of one row; at least 1.
-    fn row_bytes(&self, row: u32) -> Result<u64> {
-        let mut bytes = 1;
-        for column in &self.columns {
-            bytes += match column.source() {
-                Some(source) => 8 + read::text_bytes(&self.table.view.column(&source)?, row as usize),
-                None => {
-                    let dtype = column.family().map(|family| self.table.view.families[family].dtype);
-                    // Text has no fixed size: two words a cell are its offset and a short text.
-                    dtype.map_or(8, |dtype| dtype.cell_bytes().unwrap_or(16) as u64)
-                }
-            };
+    /// Bytes in memory of one row of a dataset; at least 1. Those of the last dataset are remembered.
+    fn row_bytes(&mut self, row: u32) -> Result<u64> {
+        if let Some((_, bytes)) = self.row_bytes.filter(|(last, _)| *last == row) {
+            return Ok(bytes);
         }
+        let mut bytes = 1u64;
+        for column in &self.columns {
+            let own = match column.source() {
+                Some(source) => 8 + read::text_bytes(&self.table.view.column(&source)?, row as usize),
+                None => read::cell_bytes(&self.table, *column, row)?,
+            };
+            bytes = bytes.saturating_add(own);
+        }
+        self.row_bytes = Some((row, bytes));
         Ok(bytes)
     }
 

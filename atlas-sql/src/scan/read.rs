@@ -137,6 +137,23 @@ pub(crate) fn cells_bytes(view: &View, family: usize, cells: u64) -> u64 {
     cells.saturating_mul(view.families[family].dtype.cell_bytes().unwrap_or(16) as u64)
 }
 
+/// Whether a column reads cells that have no fixed size.
+pub(crate) fn is_text(view: &View, source: &Source) -> bool {
+    !source.is_catalog() && source.family().is_some_and(|family| view.families[family].dtype.cell_bytes().is_none())
+}
+
+/// Bytes of the text that a column reads for these rows, about; 0 where labels decide which that is.
+pub(crate) fn text_bytes(view: &View, source: &Source, rows: &[u32]) -> Result<u64> {
+    let source = source.cells();
+    let (Some(family), None | Some(Cut::Region(_))) = (source.family(), source.cut()) else { return Ok(0) };
+    let (requests, _) = requests(view, &source, family, rows, None, &CancelToken::new())?;
+    let mut bytes = 0u64;
+    for request in requests {
+        bytes = bytes.saturating_add(request.plan(view, family)?.decoded_bytes());
+    }
+    Ok(bytes)
+}
+
 /// How many batches the arrays of these rows fill, at least 1 and at most `most`. Arrays of few cells count as more,
 /// for the chunks that they are in.
 pub(crate) fn batches(table: &Table, columns: &[usize], rows: &[u32], most: usize) -> Result<usize> {

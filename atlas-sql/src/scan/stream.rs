@@ -167,9 +167,34 @@ impl Batches {
                 }
                 end += 1;
             }
+            end = self.cut_text(&columns, start, end)?;
         }
         self.left.start = end;
         Ok(start..end)
+    }
+
+    /// Leaves rows whose text fits into a batch, at least one: how long it is the segments know. Later batches begin with
+    /// twice as many.
+    fn cut_text(&mut self, columns: &[usize], start: usize, end: usize) -> Result<usize> {
+        let view = &self.table.view;
+        let mut sources: Vec<&Source> = columns.iter().map(|column| &self.table.sources[*column]).collect();
+        sources.retain(|source| read::is_text(view, source));
+        if sources.is_empty() {
+            return Ok(end);
+        }
+        let mut count = end - start;
+        while count > 1 {
+            let mut bytes = 0u64;
+            for source in &sources {
+                bytes = bytes.saturating_add(read::text_bytes(view, source, &self.rows[start..start + count])?);
+            }
+            if bytes <= BATCH_BYTES {
+                break;
+            }
+            count = count.div_ceil(2);
+            self.next_rows = count.saturating_mul(2).min(self.batch_rows);
+        }
+        Ok(start + count)
     }
 
     /// Finds the regions of the rows from `start` on, where that was not done; the end of those that are known, at most

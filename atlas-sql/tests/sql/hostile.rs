@@ -3,7 +3,7 @@
 use crate::fleet::{empty, integers, query, strings, write};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::Int64Type;
 use arrow::util::display::array_value_to_string;
 use atlas_store::{ArrayData, ArraySchema, Attribute, DType, Scalar, Store};
 use datafusion::prelude::SessionContext;
@@ -70,7 +70,9 @@ async fn check_table(
         let (field, column) = (schema.field(at), all.column(at));
         let own = quoted(field.name());
         let what = format!("{own} of {name}");
-        let selected = query(context, &format!("SELECT {own} FROM {name}")).await;
+        // Arrays have no order.
+        let order = if field.data_type().is_nested() { String::new() } else { format!(" ORDER BY {own} DESC") };
+        let selected = query(context, &format!("SELECT {own} FROM {name}{order}")).await;
         assert_eq!(selected.schema().field(0).name(), field.name(), "{what}");
         assert_eq!(counted(selected.column(0)), counted(column), "{what}");
         let qualified =
@@ -81,16 +83,6 @@ async fn check_table(
             .map(|row| (text(groups.column(0), row), integers(groups.column(1))[row].unwrap() as usize))
             .collect();
         assert_eq!(sizes, counted(column), "{what}");
-        if !field.data_type().is_nested() {
-            let sorted = query(context, &format!("SELECT {own} FROM {name} ORDER BY {own} DESC LIMIT 3")).await;
-            let whole = query(context, &format!("SELECT {own} FROM {name} ORDER BY {own} DESC")).await;
-            assert_eq!(sorted, whole.slice(0, sorted.num_rows()), "{what}");
-            assert_eq!(counted(whole.column(0)), counted(column), "{what}");
-            let nearly = format!("SELECT count(*) FROM {name} WHERE {own} = (SELECT min({own}) FROM {name})");
-            if *field.data_type() != DataType::Binary {
-                assert!(count(context, &nearly).await > 0 || column.null_count() == column.len(), "{what}");
-            }
-        }
     }
     all
 }

@@ -355,3 +355,44 @@ async fn zone_maps_know_which_chunks_have_missing_cells() {
         assert_eq!(scan.chunks_read, left, "{predicate}: {}", scan.line);
     }
 }
+
+#[tokio::test]
+async fn aggregates_of_cells_read_what_statistics_do_not_know() {
+    let Fleet { context, .. } = fleet();
+    let known = |row: &u32| has_t(*row).then(|| t(*row)).into_iter().flatten().filter(|cell| *cell != -1.0);
+    // The statistics of `t` tell all.
+    for (condition, keep) in
+        [("", (|_| true) as Keep), (" WHERE month = 7", |row| row % 12 == 6), (" WHERE cruise = 'none'", |_| false)]
+    {
+        let sql = format!("SELECT min(t), max(t), sum(t), avg(t), count(t), count(*) FROM cells_level{condition}");
+        for scan in scans(context, &sql).await {
+            assert_eq!((scan.chunks.1, scan.chunks_read, scan.bytes_read), (0, 0, 0), "{sql}: {}", scan.line);
+        }
+        let batch = query(context, &sql).await;
+        let left: Vec<u32> = rows(keep).into_iter().filter(|row| has_t(*row)).collect();
+        let cells: Vec<f64> = left.iter().flat_map(known).map(f64::from).collect();
+        let some = |value: f64| (!cells.is_empty()).then_some(value);
+        let sum: f64 = cells.iter().sum();
+        let close = |found: Option<f64>, expected: Option<f64>| match (found, expected) {
+            (Some(found), Some(expected)) => (found - expected).abs() <= 1e-9 * expected.abs(),
+            (found, expected) => found == expected,
+        };
+        assert_eq!(floats(batch.column(0)), [some(cells.iter().copied().fold(f64::INFINITY, f64::min))], "{sql}");
+        assert_eq!(floats(batch.column(1)), [some(cells.iter().copied().fold(f64::NEG_INFINITY, f64::max))], "{sql}");
+        assert!(close(floats(batch.column(2))[0], some(sum)), "{sql}");
+        assert!(close(floats(batch.column(3))[0], some(sum / cells.len() as f64)), "{sql}");
+        assert_eq!(integers(batch.column(4)), [Some(cells.len() as i64)], "{sql}");
+        assert_eq!(integers(batch.column(5)), [Some(left.len() as i64 * 6)], "{sql}");
+    }
+    // NaN that is not missing is a value: the twenty datasets with one are read, no other.
+    for sql in ["SELECT max(q) FROM cells_time_x", "SELECT month, avg(q) FROM cells_time_x GROUP BY month"] {
+        let scan = scan(context, sql).await;
+        assert_eq!((scan.datasets.1, scan.chunks.1), (20, 40), "{sql}: {}", scan.line);
+        assert_eq!((scan.chunks_read, scan.bytes_read), (40, scan.bytes), "{sql}: {}", scan.line);
+    }
+    let batch = query(context, "SELECT max(q) FROM cells_time_x").await;
+    assert!(floats(batch.column(0))[0].unwrap().is_nan());
+    // A predicate over cells is decided by cells: chunks that zone maps leave.
+    let scan = scan(context, "SELECT count(q), max(q) FROM cells_time_x WHERE q >= 995").await;
+    assert_eq!((scan.chunks.1, scan.chunks_read), (100 + 20, 100 + 20), "{}", scan.line);
+}

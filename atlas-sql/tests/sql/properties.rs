@@ -55,17 +55,29 @@ impl Pair {
         let (expected, found) = (texts(&expected, query), texts(&found, query));
         let is_same = expected.len() == found.len()
             && expected.iter().zip(&found).all(|(a, b)| a == b || (query.is_rounded && are_close(a, b)));
-        if !is_same && let Ok(debug) = std::env::var("DEBUG_SQL") {
-            for (context, sql) in [(&self.copy, off(&debug)), (&self.store, on(&debug))] {
-                match run(context, &sql).await {
-                    Ok(batch) => println!("{}", arrow::util::pretty::pretty_format_batches(&[batch]).unwrap()),
-                    Err(error) => println!("{error}"),
-                }
-            }
-        }
-        assert!(is_same, "{sql}\nin memory: {expected:#?}\nin the store: {found:#?}");
+        let only = |of: &[Vec<String>], other: &[Vec<String>]| {
+            of.iter().filter(|row| !other.contains(row)).take(5).cloned().collect::<Vec<_>>()
+        };
+        let plan = match is_same {
+            true => None,
+            false => run(&self.store, &format!("EXPLAIN {sql}")).await.ok(),
+        };
+        assert!(
+            is_same,
+            "{sql}\n{}\nin memory {} rows, with {:?}\nin the store {} rows, with {:?}",
+            plan.map_or_else(String::new, |plan| text_of(&plan)),
+            expected.len(),
+            only(&expected, &found),
+            found.len(),
+            only(&found, &expected)
+        );
         true
     }
+}
+
+/// The physical plan.
+fn text_of(plan: &RecordBatch) -> String {
+    crate::fleet::strings(plan.column(1)).into_iter().flatten().last().unwrap_or_default()
 }
 
 async fn run(context: &SessionContext, sql: &str) -> Result<RecordBatch> {
