@@ -13,7 +13,10 @@ pub mod bulk;
 pub mod client;
 pub mod server;
 
+mod limits;
 mod service;
 mod sql;
 mod status;
 mod ticket;
+
+pub use limits::Limits;

@@ -1,5 +1,6 @@
 //! The server: a listener, the Flight service and the health service.
 
+use crate::limits::Limits;
 use crate::service::AtlasService;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
@@ -22,7 +23,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = atlas_store::Store::open("/data/fleet")?;
-/// let server = atlas_flight::server::Server::bind("127.0.0.1:0", vec![("fleet".into(), store)]).await?;
+/// let limits = atlas_flight::Limits::default();
+/// let server = atlas_flight::server::Server::bind("127.0.0.1:0", vec![("fleet".into(), store)], limits).await?;
 /// println!("grpc://{}", server.local_addr());
 /// server.run(async { let _ = tokio::signal::ctrl_c().await; }).await?;
 /// # Ok(())
@@ -55,13 +57,13 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {}
 
 impl Server {
-    /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name. The first is
-    /// the default schema of SQL.
+    /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name, within these
+    /// limits. The first store is the default schema of SQL.
     ///
     /// # Errors
     /// Where the address is in use or not of this machine, is not a loopback address (there is no TLS and nobody is asked
     /// for a password), or where the stores' names are not distinct.
-    pub async fn bind(listen: &str, stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
+    pub async fn bind(listen: &str, stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
         check_names(&stores)?;
         let failed = |error: std::io::Error| {
             let reason = match error.kind() {
@@ -81,7 +83,7 @@ impl Server {
         }
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores)?;
+        let service = AtlasService::new(stores, limits)?;
         Ok(Server { listener, local_addr, service })
     }
 

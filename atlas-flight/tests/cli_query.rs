@@ -112,7 +112,36 @@ fn copy_writes_files_that_can_be_joined() {
     let sql = format!("SELECT count(*) AS n FROM datasets d JOIN '{path}' AS side ON d.dataset = side.dataset");
     assert_eq!(atlas(&["query", &store, &sql, "--format", "csv"]).ok(), "n\n3\n");
     atlas(&["query", &store, "CREATE VIEW datasets AS SELECT 1"]).fails(1, &["datasets"]);
-    atlas(&["query", &store, "DROP TABLE catalog"]).fails(1, &["catalog"]);
+    for sql in [
+        "DROP TABLE catalog",
+        "DROP VIEW IF EXISTS arrays",
+        "DELETE FROM datasets",
+        "TRUNCATE TABLE attributes",
+        "INSERT INTO chunks SELECT * FROM chunks",
+        "UPDATE catalog SET month = 1",
+    ] {
+        atlas(&["query", &store, sql]).fails(1, &["table of the store"]);
+    }
+    let own = "CREATE TABLE own AS SELECT dataset FROM datasets; INSERT INTO own VALUES ('d'); \
+               SELECT count(*) AS n FROM own; DROP TABLE own";
+    assert!(atlas(&["query", &store, own]).ok().contains("| 4 |"));
+    let nowhere = at(&home, "nowhere.csv");
+    atlas(&["query", &store, &format!("SELECT * FROM '{nowhere}'")]).fails(1, &["nowhere.csv", "no such file"]);
+}
+
+#[test]
+fn the_ending_of_a_file_says_its_format() {
+    let home = home();
+    let store = small_store(&home);
+    for (name, begins) in [("a.json", "[{"), ("a.csv", "one\n"), ("a.txt", "+---"), ("a", "+---")] {
+        let path = at(&home, name);
+        atlas(&["query", &store, "SELECT 1 AS one", "-o", &path]).ok();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.replace('\n', "").starts_with(&begins.replace('\n', "")), "{name}: {text}");
+    }
+    let path = at(&home, "a.xyz");
+    atlas(&["query", &store, "SELECT 1 AS one", "-o", &path]).fails(2, &["a.xyz", "--format"]);
+    atlas(&["query", &store, "SELECT 1 AS one", "-o", &path, "--format", "csv"]).ok();
 }
 
 #[test]

@@ -102,6 +102,16 @@ def test_ctrl_c_drops_the_line_that_is_typed(terminal):
     assert "| 5 " in terminal.ask("SELECT 2 + 3;", "1 row in ")
 
 
+def test_ctrl_c_stops_the_query_that_runs(terminal):
+    # The first statement's answer shows that the second one runs.
+    terminal.ask("SELECT 1; SELECT count(*) FROM generate_series(1, 1000000000000);", "1 row in ")
+    os.write(terminal.controller, b"\x03")
+    terminal.until("interrupted")
+    assert "| 9 " in terminal.ask("SELECT 4 + 5;", "1 row in ")
+    terminal.until(PROMPT)
+    assert terminal.close() == 0
+
+
 @pytest.mark.parametrize("kind", ["dumb", "xterm"])
 def test_history_is_kept(kind, atlas, fleet_store, tmp_path):
     for line in ("SELECT 41 + 1;", "SELECT 'it''s';"):

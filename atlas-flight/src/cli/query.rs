@@ -54,7 +54,7 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let format = self.format();
+        let format = self.format()?;
         if self.sql.is_none() && stdin().is_terminal() {
             return self.interact(format);
         }
@@ -113,9 +113,16 @@ impl Query {
         Ok(())
     }
 
-    fn format(&self) -> Format {
-        let by_ending = || self.output.as_deref().and_then(Format::of_path);
-        self.format.or_else(by_ending).unwrap_or(Format::Table)
+    fn format(&self) -> Result<Format, Failure> {
+        let (Some(path), None) = (&self.output, self.format) else { return Ok(self.format.unwrap_or(Format::Table)) };
+        match (Format::of_path(path), path.extension().and_then(|ending| ending.to_str())) {
+            (Some(format), _) => Ok(format),
+            (None, None | Some("txt")) => Ok(Format::Table),
+            (None, Some(ending)) => Err(Failure::usage(format!(
+                "{}: .{ending} is the ending of no format: --format says which one it is",
+                path.display()
+            ))),
+        }
     }
 }
 

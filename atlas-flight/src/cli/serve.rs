@@ -1,5 +1,6 @@
 //! `atlas serve`: stores over Arrow Flight and Flight SQL.
 
+use crate::cli::limits::LimitFlags;
 use crate::cli::{Failure, Output, describe, runtime, stop_signal};
 use atlas_flight::server::Server;
 use atlas_store::OpenOptions;
@@ -33,6 +34,8 @@ pub(crate) struct Serve {
     /// MiB of decoded cells that each store keeps for the next small read
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     cache: u32,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// A store's location and the name that it is served under.
@@ -68,7 +71,7 @@ impl Serve {
         }
         let datasets: Vec<usize> = stores.iter().map(|(_, store)| store.snapshot().dataset_count()).collect();
         runtime()?.block_on(async {
-            let server = Server::bind(&self.listen, stores).await.map_err(Failure::failed)?;
+            let server = Server::bind(&self.listen, stores, self.limits.limits()).await.map_err(Failure::failed)?;
             let stop = stop_signal()?;
             // A server whose standard output is closed still serves.
             let _ = self.write_banner(server.local_addr(), &datasets);

@@ -1,10 +1,12 @@
 //! Tables of the user's own beside those of a store: views, Parquet, CSV and Arrow files, for the length of a query.
 
+use crate::cli::results::Format;
 use async_trait::async_trait;
 use atlas_store::Store;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::SessionContext;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A context with the store as its default schema, which also takes `CREATE VIEW`, `CREATE TABLE` and
@@ -41,7 +43,12 @@ impl SchemaProvider for SideTables {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         match self.store.table(name).await? {
             Some(table) => Ok(Some(table)),
-            None => self.own.table(name).await,
+            None => match self.own.table(name).await? {
+                None if is_missing_file(name) => {
+                    Err(DataFusionError::Plan(format!("{name}: there is no such file, and no table of that name")))
+                }
+                found => Ok(found),
+            },
         }
     }
 
@@ -62,4 +69,11 @@ impl SchemaProvider for SideTables {
     fn table_exist(&self, name: &str) -> bool {
         self.store.table_exist(name) || self.own.table_exist(name)
     }
+}
+
+/// Whether a name is that of a file on this machine, and there is none.
+fn is_missing_file(name: &str) -> bool {
+    let path = Path::new(name);
+    let is_path = name.contains('/') || Format::of_path(path).is_some();
+    is_path && !name.contains("://") && !name.contains('*') && !path.exists()
 }

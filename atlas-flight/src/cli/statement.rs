@@ -2,6 +2,8 @@
 
 use crate::cli::results::{self, Format};
 use crate::cli::{Failure, Output};
+use datafusion::common::TableReference;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParser, Statement};
 use std::collections::VecDeque;
@@ -43,7 +45,24 @@ pub(crate) async fn run(
 ) -> Result<Ran, Failure> {
     let began = Instant::now();
     let plan = context.state().statement_to_plan(statement).await?;
+    keep_store(context, &plan).await?;
     let stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
     let (rows, has_more) = results::write(stream, format, most_rows, out).await?;
     Ok(Ran { rows, has_more, time: began.elapsed() })
+}
+
+/// Refuses what would change a table of the store.
+async fn keep_store(context: &SessionContext, plan: &LogicalPlan) -> Result<(), Failure> {
+    let (verb, table): (String, &TableReference) = match plan {
+        LogicalPlan::Ddl(DdlStatement::DropTable(drop)) => ("DROP TABLE".into(), &drop.name),
+        LogicalPlan::Ddl(DdlStatement::DropView(drop)) => ("DROP VIEW".into(), &drop.name),
+        LogicalPlan::Dml(dml) => (dml.op.name().to_uppercase(), &dml.table_name),
+        _ => return Ok(()),
+    };
+    match context.table_provider(table.clone()).await {
+        Ok(provider) if atlas_sql::is_of_store(provider.as_ref()) => Err(Failure::failed(format!(
+            "{verb}: {table} is a table of the store, which SQL only reads: atlas import and atlas rm change it"
+        ))),
+        _ => Ok(()),
+    }
 }

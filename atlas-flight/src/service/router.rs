@@ -3,6 +3,7 @@
 use super::{actions, encode::DataStream, handshake};
 use crate::bulk::request::StackedRequest;
 use crate::bulk::{self, Stores};
+use crate::limits::Limits;
 use crate::server::ServeError;
 use crate::sql::SqlService;
 use crate::{status, ticket};
@@ -35,8 +36,8 @@ impl AtlasService {
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
-        Ok(AtlasService { sql: SqlService::new(&stores)?, stores: Stores::new(stores) })
+    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
+        Ok(AtlasService { sql: SqlService::new(&stores, limits)?, stores: Stores::new(stores) })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {

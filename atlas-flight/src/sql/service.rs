@@ -5,6 +5,7 @@ use super::prepared::{Prepared, PreparedStatements};
 use super::session::{Planned, Queries};
 use super::session_options::SessionOptions;
 use super::{boundary, browse, info, placeholders, types};
+use crate::limits::Limits;
 use crate::service::encode::{DataStream, one_batch};
 use crate::service::handshake::{self, HandshakeStream};
 use crate::service::info::{flight_info, schema_bytes};
@@ -50,10 +51,10 @@ impl SqlService {
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: &[(String, Store)]) -> Result<Self, ServeError> {
+    pub(crate) fn new(stores: &[(String, Store)], limits: Limits) -> Result<Self, ServeError> {
         let failed = |error: FlightError| ServeError::new(error.to_string());
         Ok(SqlService {
-            queries: Queries::new(stores).map_err(|error| ServeError::new(error.to_string()))?,
+            queries: Queries::new(stores, limits).map_err(|error| ServeError::new(error.to_string()))?,
             prepared: PreparedStatements::default(),
             info: info::sql_info().map_err(failed)?,
             types: types::type_info().map_err(failed)?,

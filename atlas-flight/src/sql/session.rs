@@ -3,23 +3,32 @@
 use super::boundary;
 use super::parameters::Parameters;
 use super::workers::Workers;
-use crate::service::encode::{DataStream, query_stream};
+use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
+use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
 use atlas_store::Store;
 use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
+use std::sync::Arc;
 use tonic::{Code, Status};
 
 /// What queries run in: the mounted stores, and no way to change anything.
 pub(crate) struct Queries {
     base: SessionContext,
     workers: Workers,
+    limits: Limits,
+    admission: Admission,
 }
 
 /// A query that has been planned, and the schema that its result has for a client.
@@ -33,8 +42,9 @@ impl Queries {
     ///
     /// # Errors
     /// What mounting a store fails with, or starting threads.
-    pub(crate) fn new(stores: &[(String, Store)]) -> datafusion::error::Result<Self> {
-        Ok(Queries { base: atlas_sql::session(stores)?, workers: Workers::new()? })
+    pub(crate) fn new(stores: &[(String, Store)], limits: Limits) -> datafusion::error::Result<Self> {
+        let admission = Admission::new(&limits);
+        Ok(Queries { base: atlas_sql::session(stores)?, workers: Workers::new()?, limits, admission })
     }
 
     /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
@@ -92,20 +102,47 @@ impl Queries {
         Ok(boundary::client_schema(analyzed.schema().as_arrow()))
     }
 
-    /// Runs a query, batch by batch as the stream is polled; dropping the stream stops it.
+    /// Runs a query within the limits, batch by batch as the stream is polled; dropping the stream stops it.
     ///
     /// # Errors
-    /// What planning the execution fails with; later errors are in the stream.
+    /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
+    /// wait; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+        let deadline = Deadline::of(&self.limits);
+        let permit = deadline.within(self.admission.admit()).await??;
         let Planned { plan, schema } = query;
-        let query = DataFrame::new(self.session().state(), plan);
-        let batches = self.workers.run(query).await.map_err(|error| status::from_datafusion(&error))?;
+        let query = DataFrame::new(self.state_of_query()?, plan);
+        let read_limit = self.limits.read_bytes;
+        let check = move |plan: &dyn ExecutionPlan| match read_limit {
+            Some(_) => {
+                let reads = atlas_sql::planned_reads(plan)?;
+                limits::check_reads(reads, read_limit).map_err(|status| DataFusionError::External(Box::new(status)))
+            }
+            None => Ok(()),
+        };
+        let memory_bytes = self.limits.memory_bytes;
+        let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
+        let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
         let announced = schema.clone();
-        let batches = batches.map(move |batch| {
-            let batch = batch.map_err(|error| status::from_datafusion(&error))?;
-            boundary::client_batch(&batch, &announced)
+        let mut count = ResultCount::new(&self.limits);
+        let batches = deadline.limit(batches).map(move |batch| {
+            let _held_while_the_query_runs = &permit;
+            let batch = boundary::client_batch(&batch?.map_err(failed)?, &announced)?;
+            count.add(batch.num_rows(), batch_bytes(&batch))?;
+            Ok(batch)
         });
         Ok(query_stream(&schema, batches))
+    }
+
+    /// The state that one query runs in: it has memory of its own.
+    fn state_of_query(&self) -> Result<SessionState, Status> {
+        let state = self.session().state();
+        let Some(bytes) = self.limits.memory_bytes else { return Ok(state) };
+        let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env())
+            .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
+            .build_arc()
+            .map_err(|error| status::from_datafusion(&error))?;
+        Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build())
     }
 }
 

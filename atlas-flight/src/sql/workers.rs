@@ -5,8 +5,10 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -37,15 +39,25 @@ impl Workers {
         Ok(Workers { runtime: Some(runtime) })
     }
 
-    /// Runs a query; its batches come as they are made. Dropping the stream stops it where it next yields.
+    /// Runs a query, if `check` lets its plan pass; its batches come as they are made. Dropping the stream stops it where
+    /// it next yields.
     ///
     /// # Errors
-    /// What planning the execution fails with; later errors are in the stream.
-    pub(crate) async fn run(&self, query: DataFrame) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    /// What planning the execution fails with, and `check`; later errors are in the stream.
+    pub(crate) async fn run(
+        &self,
+        query: DataFrame,
+        check: impl FnOnce(&dyn ExecutionPlan) -> Result<()> + Send + 'static,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let gone = || DataFusionError::Execution("the server is stopping".into());
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
-        let planning = runtime.spawn(query.execute_stream());
-        let batches = planning.await.map_err(|_| gone())??;
+        let mut planning = Task(runtime.spawn(async move {
+            let context = Arc::new(query.task_ctx());
+            let plan = query.create_physical_plan().await?;
+            check(plan.as_ref())?;
+            execute_stream(plan, context)
+        }));
+        let batches = (&mut planning.0).await.map_err(|_| gone())??;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let task = Task(runtime.spawn(forward(batches, sender)));
         let received = futures::stream::unfold((receiver, task), |(mut receiver, task)| async {
@@ -66,9 +78,9 @@ impl Drop for Workers {
 }
 
 /// A running query, which is of no use once nobody listens.
-struct Task(JoinHandle<()>);
+struct Task<T>(JoinHandle<T>);
 
-impl Drop for Task {
+impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

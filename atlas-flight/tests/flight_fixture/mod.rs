@@ -6,6 +6,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
+use atlas_flight::Limits;
 use atlas_flight::server::Server;
 use atlas_store::{ArrayData, ArraySchema, Attribute, CreateOptions, DType, Scalar, Store};
 use futures::{StreamExt, TryStreamExt};
@@ -42,11 +43,16 @@ pub(crate) fn temperature(row: u32, depth: u64, time: u64) -> f32 {
 impl Fixture {
     /// Makes the fleet and serves it as `fleet`.
     pub(crate) async fn start() -> Fixture {
+        Self::start_within(Limits::default()).await
+    }
+
+    /// The same, within these limits.
+    pub(crate) async fn start_within(limits: Limits) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
         let location = directory.path().join("fleet");
         let store = Store::create(location.to_str().unwrap(), CreateOptions::default()).unwrap();
         fill(&store);
-        let server = Server::bind("127.0.0.1:0", vec![("fleet".into(), store.clone())]).await.unwrap();
+        let server = Server::bind("127.0.0.1:0", vec![("fleet".into(), store.clone())], limits).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run(async {

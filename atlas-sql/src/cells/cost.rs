@@ -12,17 +12,24 @@ use std::fmt;
 pub(crate) struct Cost {
     datasets: (usize, usize),
     chunks_considered: u64,
-    touched: Touched,
+    pub(super) touched: Touched,
 }
 
 /// Counts; reads the segments' indexes, no chunk.
 pub(crate) fn of(scan: &CellsScanExec) -> Result<Cost> {
+    let mut cost = considered(scan)?;
+    for column in scan.columns_touched() {
+        cost.touched += read::touched(scan.table(), column, scan.pieces())?;
+    }
+    Ok(cost)
+}
+
+/// The same, where nothing is read.
+pub(crate) fn considered(scan: &CellsScanExec) -> Result<Cost> {
     let table = scan.table();
-    let mut touched = Touched::default();
     let mut chunks_considered = 0;
     for column in scan.columns_touched() {
         let Some(family) = column.family() else { continue };
-        touched += read::touched(table, column, scan.pieces())?;
         let mut rows = Vec::new();
         for row in table.layout.rows() {
             if table.declaration(column, *row)?.is_some() {
@@ -34,7 +41,8 @@ pub(crate) fn of(scan: &CellsScanExec) -> Result<Cost> {
     }
     let mut left: Vec<u32> = scan.pieces().iter().map(|piece| piece.row).collect();
     left.dedup();
-    Ok(Cost { datasets: (table.layout.rows().len(), left.len()), chunks_considered, touched })
+    let datasets = (table.layout.rows().len(), left.len());
+    Ok(Cost { datasets, chunks_considered, touched: Touched::default() })
 }
 
 impl fmt::Display for Cost {

@@ -5,6 +5,7 @@ use super::cost::{self, Cost};
 use super::prune::{self, Filters};
 use super::stream;
 use super::table::{CellsTable, Column};
+use crate::scan::Touched;
 use arrow::datatypes::SchemaRef;
 use atlas_store::CancelToken;
 use datafusion::common::Statistics;
@@ -34,6 +35,8 @@ pub(crate) struct CellsScanExec {
     notes: Vec<String>,
     /// Rows to give at most.
     limit: Option<usize>,
+    /// Partitions that are worth having.
+    target: usize,
     partitions: Vec<Range<usize>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -55,29 +58,47 @@ impl CellsScanExec {
         if let Some(limit) = limit {
             truncate(&mut pieces, limit as u64);
         }
-        let cells = total(&pieces);
-        let most = (cells / CELLS_PER_PARTITION).clamp(1, target as u64);
-        // A limit that is reached while reading stops the scan; in several partitions it would stop each.
-        let most = if limit.is_some() { 1 } else { most };
-        if (pieces.len() as u64) < most {
-            pieces = cut(&table, pieces, cells.div_ceil(most))?;
-        }
-        let partitions = deal(&pieces, cells, most);
         let schema = Arc::new(table.schema.project(&projection)?);
-        let partitioning = Partitioning::UnknownPartitioning(partitions.len());
-        let equivalence = EquivalenceProperties::new(Arc::clone(&schema));
-        let properties =
-            PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
-        Ok(CellsScanExec {
+        let empty = CellsScanExec {
+            properties: properties(&schema, 1),
             table,
             projection,
             schema,
             filters,
-            pieces: pieces.into(),
+            pieces: Vec::new().into(),
             notes,
             limit,
+            target,
+            partitions: Vec::new(),
+            metrics: ExecutionPlanMetricsSet::new(),
+            cost: OnceLock::new(),
+        };
+        empty.of_pieces(pieces)
+    }
+
+    /// The same scan of these pieces, in partitions.
+    pub(crate) fn of_pieces(&self, mut pieces: Vec<Piece>) -> Result<Self> {
+        let cells = total(&pieces);
+        // A limit that is reached while reading stops the scan; in several partitions it would stop each.
+        let most = match self.limit {
+            Some(_) => 1,
+            None => (cells / CELLS_PER_PARTITION).clamp(1, self.target as u64),
+        };
+        if (pieces.len() as u64) < most {
+            pieces = cut(&self.table, pieces, cells.div_ceil(most))?;
+        }
+        let partitions = deal(&pieces, cells, most);
+        Ok(CellsScanExec {
+            table: Arc::clone(&self.table),
+            projection: self.projection.clone(),
+            schema: Arc::clone(&self.schema),
+            filters: self.filters.clone(),
+            notes: self.notes.clone(),
+            limit: self.limit,
+            target: self.target,
+            properties: properties(&self.schema, partitions.len()),
+            pieces: pieces.into(),
             partitions,
-            properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
             cost: OnceLock::new(),
         })
@@ -108,6 +129,43 @@ impl CellsScanExec {
     pub(crate) fn columns_touched(&self) -> impl Iterator<Item = Column> {
         self.projection.iter().map(|column| self.table.columns[*column])
     }
+
+    /// What a column of the output is made of.
+    pub(crate) fn column_of(&self, index: usize) -> Option<Column> {
+        self.projection.get(index).map(|column| self.table.columns[*column])
+    }
+
+    /// Whether it gives all cells of each dataset that is left.
+    pub(crate) fn gives_whole_datasets(&self) -> bool {
+        self.filters.pruning.is_empty() && self.limit.is_none()
+    }
+
+    /// What it will read.
+    pub(crate) fn touched(&self) -> Result<Touched> {
+        cost::of(self).map(|cost| cost.touched)
+    }
+
+    /// What is considered and left, where nothing of it is read.
+    pub(crate) fn considered(&self) -> Option<Cost> {
+        cost::considered(self).ok()
+    }
+
+    /// The predicates, as EXPLAIN shows them, each kind after a separator.
+    pub(crate) fn write_filters(&self, separator: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, predicates) in [("filter", &self.filters.catalog), ("prune", &self.filters.pruning)] {
+            if !predicates.is_empty() {
+                let texts: Vec<&str> = predicates.iter().map(|predicate| predicate.text.as_str()).collect();
+                write!(f, "{separator}{name}=[{}]", texts.join(" AND "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn properties(schema: &SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+    let equivalence = EquivalenceProperties::new(Arc::clone(schema));
+    let partitioning = Partitioning::UnknownPartitioning(partitions);
+    Arc::new(PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded))
 }
 
 fn total(pieces: &[Piece]) -> u64 {
@@ -137,8 +195,8 @@ fn cut(table: &CellsTable, pieces: Vec<Piece>, most: u64) -> Result<Vec<Piece>> 
     for piece in pieces {
         let mut tile = piece.region.shape().to_vec();
         for family in &table.group.families {
-            if let Some(schema) = table.declaration(Column::Array(*family), piece.row)? {
-                tile.clone_from(&schema.chunk_shape);
+            if let Some(own) = table.tile(Column::Array(*family), piece.row)? {
+                tile = own.to_vec();
                 break;
             }
         }
@@ -180,13 +238,8 @@ impl DisplayAs for CellsScanExec {
             ", "
         };
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        write!(f, "table={}.{}{separator}columns=[{}]", self.table.store, self.table.group.name, columns.join(", "))?;
-        for (name, predicates) in [("filter", &self.filters.catalog), ("prune", &self.filters.pruning)] {
-            if !predicates.is_empty() {
-                let texts: Vec<&str> = predicates.iter().map(|predicate| predicate.text.as_str()).collect();
-                write!(f, "{separator}{name}=[{}]", texts.join(" AND "))?;
-            }
-        }
+        write!(f, "table={}{separator}columns=[{}]", self.table.full_name(), columns.join(", "))?;
+        self.write_filters(separator, f)?;
         if !self.notes.is_empty() {
             write!(f, "{separator}not_pruned=[{}]", self.notes.join("; "))?;
         }

@@ -4,6 +4,8 @@
 //! each dimension and one for each array. A dataset's cells are its [`layout`]'s grid; what is left of the grids after
 //! pruning are [`boxes`], which [`stream`] reads as batches of bounded size.
 
+mod aggregate;
+mod axes;
 mod boxes;
 mod cost;
 mod exec;
@@ -16,5 +18,7 @@ mod table;
 mod tiles;
 mod zones;
 
+pub(crate) use aggregate::AggregateFromStatistics;
+pub(crate) use exec::CellsScanExec;
 pub(crate) use group::{Group, groups};
 pub(crate) use table::CellsTable;

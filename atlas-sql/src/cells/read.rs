@@ -1,5 +1,6 @@
 //! The values of one column over some pieces; and what reading them costs, without doing it.
 
+use super::axes::{Axes, Declared};
 use super::boxes::{Piece, cells};
 use super::table::{CellsTable, Column};
 use crate::error::from_store;
@@ -31,13 +32,14 @@ enum Run<'a> {
     Clipped(Request<'a>, UInt32Array),
 }
 
-/// The runs that make up a column which is read. For a coordinate, pieces are those of its one axis.
+/// The runs that make up a column which is read: for each piece, the cells of the array's own region.
 fn runs<'a>(table: &'a CellsTable, column: Column, pieces: &[Piece]) -> Result<Vec<Run<'a>>> {
     let mut runs: Vec<Run<'a>> = Vec::new();
     for piece in pieces {
-        let region = own_region(column, &piece.region);
+        let declared = table.declaration(column, piece.row)?;
+        let region = axes(column, declared.as_ref()).region(&piece.region);
         let count = length(cells(&region))?;
-        let Some(schema) = table.declaration(column, piece.row)? else {
+        let Some(Declared { schema, .. }) = declared else {
             match runs.last_mut() {
                 Some(Run::Missing(before)) => *before += count,
                 _ => runs.push(Run::Missing(count)),
@@ -74,14 +76,12 @@ fn runs<'a>(table: &'a CellsTable, column: Column, pieces: &[Piece]) -> Result<V
     Ok(runs)
 }
 
-/// The region in the column's own array.
-pub(crate) fn own_region(column: Column, region: &Region) -> Region {
-    match column {
-        Column::Coordinate(axis, _) | Column::Index(axis) => {
-            let (start, extent) = (region.start()[axis], region.shape()[axis]);
-            Region::try_new(vec![start], vec![extent]).unwrap_or_else(|_| Region::full(&[0]))
-        }
-        _ => region.clone(),
+/// The axes that a column has in a dataset, where that lacks it too.
+fn axes(column: Column, declared: Option<&Declared<'_>>) -> Axes {
+    match (declared, column.axis()) {
+        (Some(declared), _) => declared.axes.clone(),
+        (None, Some(axis)) => Axes::Some(vec![axis]),
+        (None, None) => Axes::All,
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn touched(table: &CellsTable, column: Column, pieces: &[Piece]) -> R
     Ok(touched)
 }
 
-/// The cells of an array, or of a coordinate along its axis, piece after piece.
+/// The cells of an array in its own region, or of a coordinate along its axis, piece after piece.
 pub(crate) fn stored(
     table: &CellsTable,
     column: Column,
@@ -165,10 +165,12 @@ pub(crate) fn column(
     cancel: &CancelToken,
 ) -> Result<(ArrayRef, Touched)> {
     match column {
-        Column::Array(_) => stored(table, column, pieces, cancel),
-        Column::Coordinate(axis, _) => {
+        Column::Array(_) | Column::Coordinate(..) => {
             let (values, touched) = stored(table, column, pieces, cancel)?;
-            Ok((spread(&values, &along(pieces, axis)?)?, touched))
+            Ok(match positions_of(table, column, pieces)? {
+                Some(positions) => (spread(&values, &positions)?, touched),
+                None => (values, touched),
+            })
         }
         Column::Index(axis) => {
             let mut indices = Vec::with_capacity(total(pieces)?);
@@ -196,15 +198,23 @@ pub(crate) fn column(
     }
 }
 
-/// For each cell of the pieces, the position along an axis, where the pieces' extents of it follow one another.
-fn along(pieces: &[Piece], axis: usize) -> Result<UInt32Array> {
-    let mut indices: Vec<u32> = Vec::with_capacity(total(pieces)?);
-    let mut first = 0u32;
-    for piece in pieces {
-        repeat(&piece.region, axis, |index| first + index, &mut indices)?;
-        first += narrow(piece.region.shape()[axis])?;
+/// For each cell of the pieces, the position of its value among those that are stored; `None` where each has its own.
+fn positions_of(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<Option<UInt32Array>> {
+    let axes = pieces
+        .iter()
+        .map(|piece| Ok(axes(column, table.declaration(column, piece.row)?.as_ref())))
+        .collect::<Result<Vec<_>>>()?;
+    if axes.iter().all(|axes| *axes == Axes::All) {
+        return Ok(None);
     }
-    Ok(UInt32Array::from(indices))
+    let mut positions: Vec<u32> = Vec::with_capacity(total(pieces)?);
+    let mut first = 0u32;
+    for (piece, axes) in pieces.iter().zip(axes) {
+        narrow(piece.cells())?;
+        axes.positions(&piece.region, first, &mut positions);
+        first += narrow(cells(&axes.region(&piece.region)))?;
+    }
+    Ok(Some(UInt32Array::from(positions)))
 }
 
 /// Appends a value for each cell of a region, by its index along an axis, which starts at 0.

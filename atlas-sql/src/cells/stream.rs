@@ -140,9 +140,9 @@ impl Batches {
     fn tile(&self, row: u32) -> Result<Option<Vec<u64>>> {
         for column in &self.columns {
             if let Column::Array(_) = column
-                && let Some(schema) = self.table.declaration(*column, row)?
+                && let Some(tile) = self.table.tile(*column, row)?
             {
-                return Ok(Some(schema.chunk_shape.clone()));
+                return Ok(Some(tile.to_vec()));
             }
         }
         Ok(None)

@@ -1,5 +1,6 @@
 //! One `cells_<dims>` table: its columns, and how it is scanned.
 
+use super::axes::{Axes, Declared};
 use super::exec::CellsScanExec;
 use super::group::Group;
 use super::layout::Layout;
@@ -15,7 +16,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What a column is made of.
@@ -29,7 +30,7 @@ pub(crate) enum Column {
     Index(usize),
     /// The cells of a 1-D array along an axis.
     Coordinate(usize, usize),
-    /// The cells of an array, as a position in the view.
+    /// The cells of an array, as a position in the view; of one of lower rank, repeated along the axes that it lacks.
     Array(usize),
 }
 
@@ -74,11 +75,14 @@ pub(crate) struct CellsTable {
 }
 
 impl CellsTable {
-    /// The table of a group: `dataset`, the attributes, the dimensions, the arrays.
+    /// The table of a group: `dataset`, the attributes, the dimensions, the group's arrays, then those of lower rank.
     ///
     /// A dimension's column is named like it; where an attribute or an array of the table has that name, `name@dim`,
     /// the suffix repeated until the name is free. It holds the coordinate, which is an array named like the dimension
     /// with that one dimension, where some dataset of the table has one, and else the index.
+    ///
+    /// An array is of lower rank where its dimensions are some of the group's. One that is named like a dimension is left
+    /// out: where it is not the coordinate, it would take the dimension's name.
     ///
     /// # Errors
     /// That of the store, where a family is not in the snapshot.
@@ -93,7 +97,15 @@ impl CellsTable {
         let coordinates = group.dims.iter().map(|dim| coordinate(view, &layout, dim)).collect::<Result<Vec<_>>>()?;
         // In a table of one dimension, the coordinate is the dimension's column and no other.
         let is_dim = |family: &usize| group.dims.len() == 1 && coordinates.contains(&Some(*family));
-        let arrays: Vec<usize> = group.families.iter().copied().filter(|family| !is_dim(family)).collect();
+        let mut arrays: Vec<usize> = group.families.iter().copied().filter(|family| !is_dim(family)).collect();
+        for (position, family) in view.families.iter().enumerate() {
+            if !group.families.contains(&position)
+                && !group.dims.contains(&family.name)
+                && is_of_lower_rank(view, &layout, group, position)?
+            {
+                arrays.push(position);
+            }
+        }
         let mut taken: HashSet<String> = fields.iter().map(|field| field.name().clone()).collect();
         taken.extend(arrays.iter().map(|family| view.families[*family].column.clone()));
         for (axis, (dim, coordinate)) in group.dims.iter().zip(coordinates).enumerate() {
@@ -123,17 +135,35 @@ impl CellsTable {
         })
     }
 
-    /// The declaration of the array behind a column in one dataset; `None` where the dataset lacks it, or has it with
-    /// other dimensions.
-    pub(crate) fn declaration(&self, column: Column, row: u32) -> Result<Option<&ArraySchema>> {
+    /// The table's name, with the store's.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{}", self.store, self.group.name)
+    }
+
+    /// Whether the values of a column are numbers with a sum.
+    pub(crate) fn adds_up(&self, column: Column) -> bool {
+        column.family().is_none_or(|family| self.view.families[family].dtype.is_number())
+    }
+
+    /// The declaration of the array behind a column in one dataset, and which axes it has; `None` where the dataset
+    /// lacks it, or has it with a dimension that the table lacks.
+    pub(crate) fn declaration(&self, column: Column, row: u32) -> Result<Option<Declared<'_>>> {
         let Some(family) = column.family() else { return Ok(None) };
         let Some(entry) = self.view.family(family)?.entry(row) else { return Ok(None) };
         let schema = self.view.snapshot.schema(entry);
-        let fits = match column {
-            Column::Coordinate(axis, _) => schema.dims[..] == self.group.dims[axis..=axis],
-            _ => schema.dims == self.group.dims,
+        let axes = match column {
+            Column::Coordinate(axis, _) => {
+                (schema.dims[..] == self.group.dims[axis..=axis]).then(|| Axes::Some(vec![axis]))
+            }
+            _ => Axes::of(&schema.dims, &self.group.dims),
         };
-        Ok(fits.then_some(schema))
+        Ok(axes.map(|axes| Declared { schema, axes }))
+    }
+
+    /// The chunk shape of an array in one dataset; `None` where it has not all dimensions of the table.
+    pub(crate) fn tile(&self, column: Column, row: u32) -> Result<Option<&[u64]>> {
+        let declared = self.declaration(column, row)?.filter(|declared| declared.axes == Axes::All);
+        Ok(declared.map(|declared| declared.schema.chunk_shape.as_slice()))
     }
 }
 
@@ -144,6 +174,19 @@ fn coordinate(view: &View, layout: &Layout, dim: &str) -> Result<Option<usize>> 
         view.snapshot.schema(entry).dims.as_slice() == [dim] && layout.rows().binary_search(&row).is_ok()
     });
     Ok(is_coordinate.then_some(family))
+}
+
+/// Whether some dataset of the layout has the array with some of the group's dimensions, and not with all of them.
+fn is_of_lower_rank(view: &View, layout: &Layout, group: &Group, family: usize) -> Result<bool> {
+    // Datasets of one declaration share it.
+    let mut known: HashMap<*const ArraySchema, bool> = HashMap::new();
+    Ok(view.family(family)?.entries().any(|(row, entry)| {
+        let schema = view.snapshot.schema(entry);
+        let fits = known
+            .entry(std::ptr::from_ref(schema))
+            .or_insert_with(|| matches!(Axes::of(&schema.dims, &group.dims), Some(Axes::Some(_))));
+        *fits && layout.rows().binary_search(&row).is_ok()
+    }))
 }
 
 #[async_trait]

@@ -171,8 +171,8 @@ impl Tiles<'_> {
         let about = about.filter(|column| matches!(column, Column::Array(_)));
         let any = self.table.group.families.iter().map(|family| Column::Array(*family));
         for column in about.chain(any) {
-            if let Some(schema) = self.table.declaration(column, piece.row)? {
-                return Ok(schema.chunk_shape.clone());
+            if let Some(tile) = self.table.tile(column, piece.row)? {
+                return Ok(tile.to_vec());
             }
         }
         Ok(piece.region.shape().to_vec())

@@ -1,7 +1,6 @@
 //! What is known of the cells of some boxes without reading them, as DataFusion's pruning takes it.
 
 use super::boxes::{Piece, cells};
-use super::read::own_region;
 use super::table::{CellsTable, Column};
 use crate::columns::scalars;
 use crate::error::from_store;
@@ -224,16 +223,16 @@ fn of_array(
     let (mut mins, mut maxs, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
     let mut chunks: Option<(u32, ChunkZones)> = None;
     for (piece, count) in pieces.iter().zip(counts) {
-        let region = own_region(column, &piece.region);
-        let zone = match table.declaration(column, piece.row)? {
+        let declared = table.declaration(column, piece.row)?;
+        let zone = match declared.as_ref().map(|declared| (declared.schema, declared.axes.region(&piece.region))) {
             None => Some(Zone::AllNull),
-            Some(schema) if by_chunk => {
+            Some((schema, region)) if by_chunk => {
                 if !matches!(&chunks, Some((row, _)) if *row == piece.row) {
                     chunks = Some((piece.row, ChunkZones::new(table, stored.name(), piece.row, schema)?));
                 }
                 chunks.as_ref().map(|(_, chunks)| chunks.of(&region))
             }
-            Some(schema) => {
+            Some((schema, region)) => {
                 let known = stored.entry(piece.row).and_then(|entry| entry.statistics());
                 let known = known.map(|known| Zone::of(schema.dtype, &known, schema.fill_value.as_ref()));
                 let covers =

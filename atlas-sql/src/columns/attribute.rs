@@ -53,7 +53,8 @@ impl AttributeColumn {
     /// The values of all datasets.
     pub(crate) fn array(&self, snapshot: &Snapshot) -> Result<ArrayRef> {
         let rows = snapshot.dataset_count();
-        let parts: Vec<_> = snapshot.attribute_columns().filter(|stored| stored.key() == self.key).collect();
+        let kinds = AttributeType::ALL.into_iter();
+        let parts: Vec<_> = kinds.filter_map(|kind| snapshot.attribute_column(&self.key, kind)).collect();
         fn scatter<T: Copy>(target: &mut [Option<T>], rows: &[u32], values: impl Iterator<Item = T>) {
             for (row, value) in rows.iter().zip(values) {
                 target[*row as usize] = Some(value);

@@ -10,4 +10,4 @@ mod view;
 pub(crate) use declaration::{as_i64, text};
 pub(crate) use source::{EntryField, Source, Statistic};
 pub(crate) use statistic::{scalars, value as statistic};
-pub(crate) use view::View;
+pub(crate) use view::{FamilyColumn, View};

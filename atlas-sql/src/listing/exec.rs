@@ -18,7 +18,11 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Pairs that are worth a partition of their own.
+const PAIRS_PER_PARTITION: usize = 1 << 14;
 
 /// A walk over the pairs that are left after the predicates over datasets and parts.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct AtlasListExec {
     pairs: (usize, usize),
     /// The predicates that were decided while planning, as EXPLAIN shows them.
     decided: Vec<String>,
+    /// The pairs of each partition, among those that are left.
+    partitions: Vec<Range<usize>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -95,9 +101,15 @@ impl AtlasListExec {
             parts,
         };
         let left = walk.pair_count()?;
+        // A limit that is reached while listing stops the walk; in several partitions it would stop each.
+        let count = match limit {
+            Some(_) => 1,
+            None => (left / PAIRS_PER_PARTITION).clamp(1, session.config().target_partitions().max(1)),
+        };
+        let partitions: Vec<_> = (0..count).map(|part| part * left / count..(part + 1) * left / count).collect();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&walk.schema)),
-            Partitioning::UnknownPartitioning(1),
+            Partitioning::UnknownPartitioning(count),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
@@ -106,6 +118,7 @@ impl AtlasListExec {
             walk: Arc::new(walk),
             pairs: (all, left),
             decided: texts,
+            partitions,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         })
@@ -180,10 +193,11 @@ impl ExecutionPlan for AtlasListExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        if partition > 0 {
-            return Err(DataFusionError::Internal(format!("partition {partition} of 1")));
-        }
-        Ok(rows::open(&self.walk, &self.metrics, context.session_config().batch_size()))
+        let pairs =
+            self.partitions.get(partition).cloned().ok_or_else(|| {
+                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
+            })?;
+        Ok(rows::open(&self.walk, partition, pairs, &self.metrics, context.session_config().batch_size()))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -191,10 +205,14 @@ impl ExecutionPlan for AtlasListExec {
     }
 
     /// How many attributes there are is known to the catalog; how many chunks were written is not.
-    fn partition_statistics(&self, _: Option<usize>) -> Result<Arc<Statistics>> {
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         let walk = &self.walk;
+        let pairs = match partition {
+            Some(partition) => self.partitions.get(partition).map_or(0, ExactSizeIterator::len),
+            None => self.pairs.1,
+        };
         let is_exact = walk.listing.is_one_to_one() && walk.of_pairs.is_none() && walk.of_rows.is_none();
-        let rows = self.pairs.1.min(walk.limit);
+        let rows = pairs.min(walk.limit);
         let num_rows = if is_exact { Precision::Exact(rows) } else { Precision::Inexact(rows) };
         Ok(Arc::new(Statistics { num_rows, ..Statistics::new_unknown(self.schema_of()) }))
     }

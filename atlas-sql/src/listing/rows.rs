@@ -11,6 +11,7 @@ use datafusion::physical_plan::metrics::{
     BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, RecordOutput,
 };
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What is to be listed.
@@ -31,16 +32,23 @@ pub(super) struct Walk {
     pub(super) limit: usize,
 }
 
-/// Opens the stream of a walk. Rows are made on a blocking thread, a batch ahead; dropping the stream ends it.
-pub(super) fn open(walk: &Arc<Walk>, metrics: &ExecutionPlanMetricsSet, most: usize) -> SendableRecordBatchStream {
-    let output = BaselineMetrics::new(metrics, 0);
-    let looked_up = MetricBuilder::new(metrics).counter(format!("{}_listed", walk.listing.unit()), 0);
+/// Opens the stream of one partition of a walk, which is these of the pairs that are left. Rows are made on a blocking
+/// thread, a batch ahead; dropping the stream ends it.
+pub(super) fn open(
+    walk: &Arc<Walk>,
+    partition: usize,
+    pairs: Range<usize>,
+    metrics: &ExecutionPlanMetricsSet,
+    most: usize,
+) -> SendableRecordBatchStream {
+    let output = BaselineMetrics::new(metrics, partition);
+    let looked_up = MetricBuilder::new(metrics).counter(format!("{}_listed", walk.listing.unit()), partition);
     let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&walk.schema), 1);
     let sender = builder.tx();
     let walk = Arc::clone(walk);
     builder.spawn_blocking(move || {
         let mut emit = |batch: RecordBatch| sender.blocking_send(Ok(batch.record_output(&output))).is_ok();
-        let ended = walk.run(most.max(1), &looked_up, &mut emit);
+        let ended = walk.run(pairs, most.max(1), &looked_up, &mut emit);
         output.done();
         ended
     });
@@ -50,25 +58,38 @@ pub(super) fn open(walk: &Arc<Walk>, metrics: &ExecutionPlanMetricsSet, most: us
 impl Walk {
     /// How many pairs are left.
     pub(super) fn pair_count(&self) -> Result<usize> {
-        let mut count = 0;
-        for part in &self.parts {
-            let own = self.listing.datasets(*part)?;
-            count += self.datasets.as_ref().map_or(own.len(), |wanted| common(own, wanted).count());
-        }
-        Ok(count)
+        self.parts.iter().map(|part| self.count_of(*part)).sum()
     }
 
-    /// Gives all batches to `emit`, until it wants no more.
-    fn run(&self, most: usize, looked_up: &Count, emit: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
+    fn count_of(&self, part: u32) -> Result<usize> {
+        let own = self.listing.datasets(part)?;
+        Ok(self.datasets.as_ref().map_or(own.len(), |wanted| common(own, wanted).count()))
+    }
+
+    /// Gives all batches of these of the pairs that are left to `emit`, until it wants no more.
+    fn run(
+        &self,
+        range: Range<usize>,
+        most: usize,
+        looked_up: &Count,
+        emit: &mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Result<()> {
         let mut left = self.limit;
         let mut pairs: Vec<Pair> = Vec::new();
+        let mut first = 0;
         for part in &self.parts {
             let own = self.listing.datasets(*part)?;
+            let before = first;
+            first += self.count_of(*part)?;
+            let (start, end) = (range.start.max(before), range.end.min(first));
+            if start >= end {
+                continue;
+            }
             let rows: Box<dyn Iterator<Item = u32>> = match &self.datasets {
                 Some(wanted) => Box::new(common(own, wanted)),
                 None => Box::new(own.iter().copied()),
             };
-            for row in rows {
+            for row in rows.skip(start - before).take(end - start) {
                 pairs.push((*part, row));
                 if pairs.len() == most {
                     if !self.give(&pairs, most, &mut left, looked_up, emit)? {

@@ -3,7 +3,7 @@
 use super::field::{Form, Tensor, data_type, list_size};
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Int32Array, ListArray, PrimitiveArray, StringArray,
-    StructArray, new_empty_array,
+    StructArray,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -89,13 +89,6 @@ pub(crate) fn variable(tensor: &Tensor, values: ArrayRef, shapes: &[Option<Vec<u
         vec![Field::new("data", data.data_type().clone(), true), Field::new("shape", shape.data_type().clone(), true)]
             .into();
     Ok(Arc::new(StructArray::try_new(fields, vec![Arc::new(data), shape], nulls)?))
-}
-
-/// Values of `shape`, which has no cell, where `valid` says so, and NULL elsewhere. `tensor` is of those values or of
-/// what they were cut from.
-pub(crate) fn without_cells(tensor: &Tensor, shape: &[u64], valid: impl IntoIterator<Item = bool>) -> Result<ArrayRef> {
-    let shapes: Vec<Option<Vec<u64>>> = valid.into_iter().map(|valid| valid.then(|| shape.to_vec())).collect();
-    variable(&tensor.sliced(shape), new_empty_array(&tensor.cell), &shapes)
 }
 
 /// The offsets of lists of these lengths; `None` is a length past 2^64.

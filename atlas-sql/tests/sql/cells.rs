@@ -198,12 +198,12 @@ async fn names_that_collide_stay_apart() {
     store.flush().unwrap();
     let context = atlas_sql::session(&[("h".to_string(), store)]).unwrap();
     for (table, names, count) in [
-        ("cells_y_x", vec!["dataset", "x@attribute", "y", "y@dim", "x@dim", "x"], 6),
+        ("cells_y_x", vec!["dataset", "x@attribute", "y", "y@dim", "x@dim", "x", "single"], 6),
         ("cells_x", vec!["dataset", "x@attribute", "y", "x"], 4),
         ("cells", vec!["dataset", "x@attribute", "y", "single"], 1),
         ("cells_a_b_c", vec!["dataset", "x@attribute", "y", "a", "b_c", "p"], 2),
-        ("cells_a_b_c@2", vec!["dataset", "x@attribute", "y", "a_b", "c", "p"], 2),
-        ("cells_Größe_it's \"\"x\"\"", vec!["dataset", "x@attribute", "y", "Größe", "it's \"x\"", "é"], 4),
+        ("cells_a_b_c@2", vec!["dataset", "x@attribute", "y", "a_b", "c", "p", "single"], 2),
+        ("cells_Größe_it's \"\"x\"\"", vec!["dataset", "x@attribute", "y", "Größe", "it's \"x\"", "é", "single"], 4),
         ("cells_dataset", vec!["dataset", "x@attribute", "y", "dataset@dim"], 2),
     ] {
         let batch = query(&context, &format!("SELECT * FROM \"{table}\"")).await;

@@ -56,7 +56,7 @@ async fn predicates_leave_the_chunks_that_can_satisfy_them() {
 }
 
 /// Datasets of random shapes, chunks, fill values and coordinates, some cells of which were never written.
-fn random_store(random: &mut Random) -> (Store, tempfile::TempDir) {
+pub(crate) fn random_store(random: &mut Random) -> (Store, tempfile::TempDir) {
     let (store, directory) = empty();
     for index in 0..12 {
         let name = format!("d{index:02}");

@@ -268,3 +268,43 @@ async fn listings_of_an_empty_store_and_bad_columns() {
     assert_eq!(names(&batch), ["cast_01", "cast_04", "cast_10"]);
     assert_eq!(batch.column(1).null_count(), 0);
 }
+
+#[tokio::test]
+async fn long_listings_are_made_in_parallel_and_whole() {
+    let (store, _directory) = empty();
+    let count = 30_000i64;
+    for index in 0..count {
+        let name = format!("d{index:05}");
+        store.create_dataset(&name).unwrap();
+        store.set_attribute(&name, "a", Attribute::Int64(index)).unwrap();
+        if index % 3 > 0 {
+            store.set_attribute(&name, "b", Attribute::Int64(-index)).unwrap();
+        }
+    }
+    store.flush().unwrap();
+    let context = atlas_sql::session(&[("long".to_string(), store)]).unwrap();
+    query(&context, "SET datafusion.execution.target_partitions = 4").await;
+    let sql = "SELECT key, count(*), count(DISTINCT dataset), sum(number) FROM attributes";
+    for (predicate, of_a, of_b) in [
+        ("", (0..count).collect::<Vec<_>>(), (0..count).filter(|index| index % 3 > 0).collect::<Vec<_>>()),
+        (
+            " WHERE dataset LIKE '%5'",
+            (0..count).filter(|index| index % 10 == 5).collect(),
+            (0..count).filter(|index| index % 10 == 5 && index % 3 > 0).collect(),
+        ),
+        (" WHERE dataset > 'd29998' AND number > 0", vec![29_999], vec![]),
+    ] {
+        let batch = query(&context, &format!("{sql}{predicate} GROUP BY key ORDER BY key")).await;
+        let mut expected = Vec::new();
+        for (key, own, sign) in [("a", of_a, 1), ("b", of_b, -1)] {
+            if !own.is_empty() {
+                let length = own.len().to_string();
+                let sum = format!("{:?}", (sign * own.iter().sum::<i64>()) as f64);
+                expected.push(vec![Some(key.to_string()), Some(length.clone()), Some(length), Some(sum)]);
+            }
+        }
+        assert_eq!(text_rows(&batch), expected, "{predicate}");
+    }
+    let scan = context.sql("SELECT * FROM attributes").await.unwrap().create_physical_plan().await.unwrap();
+    assert_eq!(scan.properties().partitioning.partition_count(), 3);
+}

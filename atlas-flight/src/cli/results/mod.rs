@@ -15,7 +15,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 /// One format's writer.
-trait Sink {
+trait Sink: Send {
     /// Takes the next rows.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure>;
     /// Writes what comes after the last row.

@@ -22,7 +22,7 @@ pub(super) const HELP: &str = "\
 .timing on | off  whether the time of each statement is told
 .help             this text
 .quit             leave, as Ctrl-D
-SQL ends with a semicolon and may span lines. While a query runs, Ctrl-C ends the shell.";
+SQL ends with a semicolon and may span lines. Ctrl-C stops a query that runs; where it does not stop, a second one ends the shell.";
 
 /// The command that a line is; `None` where it is SQL.
 ///

@@ -1,6 +1,7 @@
 //! `atlas query` on a terminal: statements as they are typed, with history.
 
 mod command;
+mod interrupt;
 mod line;
 
 use crate::cli::failure::{say, tell};
@@ -8,6 +9,7 @@ use crate::cli::results::Format;
 use crate::cli::{Failure, Output, statement};
 use command::{Command, HELP};
 use datafusion::prelude::SessionContext;
+use interrupt::Interrupt;
 use line::Lines;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -31,6 +33,7 @@ pub(crate) struct Shell {
     most_rows: Option<usize>,
     editor: Editor<Lines, FileHistory>,
     history: Option<PathBuf>,
+    interrupt: Interrupt,
 }
 
 impl Shell {
@@ -52,7 +55,8 @@ impl Shell {
             let _ = editor.load_history(file);
         }
         let most_rows = most_rows.or(Some(MOST_ROWS));
-        Ok(Shell { context, format, timing: timing || format == Format::Table, most_rows, editor, history })
+        let timing = timing || format == Format::Table;
+        Ok(Shell { context, format, timing, most_rows, editor, history, interrupt: Interrupt::new()? })
     }
 
     /// Reads and executes statements until the end of input.
@@ -105,26 +109,33 @@ impl Shell {
     }
 
     fn execute(&self, runtime: &Runtime, sql: &str) {
-        match runtime.block_on(self.statements(sql)) {
+        let work = statements(self.context.clone(), sql.to_owned(), self.format, self.most_rows, self.timing);
+        match self.interrupt.run(runtime, work) {
             Ok(()) | Err(Failure::BrokenPipe) => {}
             Err(Failure::Usage(message) | Failure::Failed(message)) => say(message),
         }
     }
+}
 
-    async fn statements(&self, sql: &str) -> Result<(), Failure> {
-        for parsed in statement::parse(sql)? {
-            let mut out = Output::stdout();
-            let ran = statement::run(&self.context, parsed, self.format, self.most_rows, &mut out).await?;
-            out.flush()?;
-            if self.timing {
-                tell(ran.summary());
-            }
-            if ran.has_more {
-                tell("(there are more rows: .rows N or .rows all shows them)");
-            }
+async fn statements(
+    context: SessionContext,
+    sql: String,
+    format: Format,
+    most_rows: Option<usize>,
+    timing: bool,
+) -> Result<(), Failure> {
+    for parsed in statement::parse(&sql)? {
+        let mut out = Output::stdout();
+        let ran = statement::run(&context, parsed, format, most_rows, &mut out).await?;
+        out.flush()?;
+        if timing {
+            tell(ran.summary());
         }
-        Ok(())
+        if ran.has_more {
+            tell("(there are more rows: .rows N or .rows all shows them)");
+        }
     }
+    Ok(())
 }
 
 /// Where history is kept: `$XDG_STATE_HOME/atlas/history`, by default under `~/.local/state`.
