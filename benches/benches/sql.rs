@@ -11,6 +11,7 @@
 //! | `ATLAS_BENCH_CASTS` | numbers of datasets of the catalog queries (`1000,100000,1000000`) |
 //! | `ATLAS_BENCH_PROFILES` | numbers of datasets of the queries of cells (`1000,4000,16000`) |
 //! | `ATLAS_BENCH_ROUNDS` | how often each system runs each query (7) |
+//! | `ATLAS_BENCH_SYSTEMS` | part of the names of the systems that are wanted (all) |
 //! | `ATLAS_BENCH_PYTHON` | the Python that has DuckDB |
 //!
 //! Every system gets the same text, where the tables allow it, and two threads. A query's time is from its text to all

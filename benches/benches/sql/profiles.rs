@@ -125,7 +125,11 @@ fn queries(datasets: u64) -> Vec<Query> {
         ),
         query(
             "cells: scan by attribute",
-            "SELECT cruise, avg(temperature) AS mean FROM cells_depth_time GROUP BY cruise",
+            "SELECT cruise, avg(temperature * 2) AS mean FROM cells_depth_time GROUP BY cruise",
+        ),
+        query(
+            "cells: aggregates that statistics know",
+            "SELECT cruise, count(temperature) AS present, max(temperature) AS most FROM cells_depth_time GROUP BY cruise",
         ),
         query("cells: filter, 1 in 1000", warm),
         Query { in_new_session: true, ..query("cells: filter, 1 in 1000, new session", warm) },
