@@ -330,6 +330,6 @@ mod tests {
         assert_eq!(indices(float(2.5), float(99.0)), 3..10);
         assert_eq!(indices(ScalarValue::from(-4i64), ScalarValue::from(-2i64)), 0..0);
         assert_eq!(indices(ScalarValue::Null, ScalarValue::Null), 0..10);
-        assert_eq!(indices(ScalarValue::from(20i64), ScalarValue::Null).len(), 0);
+        assert!(indices(ScalarValue::from(20i64), ScalarValue::Null).is_empty());
     }
 }

@@ -20,7 +20,6 @@ pub enum OutOfBounds {
 /// The settings of a session, as `atlas.<name>`. [`register`](crate::register) and [`session`](crate::session) install
 /// them, unless the context has its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub struct Options {
     /// `atlas.out_of_bounds`: `error` or `null`.
     pub out_of_bounds: OutOfBounds,

@@ -5,10 +5,10 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use atlas_store::{ArrayData, ArraySchema, Cells, DType, Region, Scalar, Store};
 
 pub(crate) const DAY: i64 = 86_400_000_000_000;
-pub(crate) const NAN: f64 = f64::NAN;
+const NAN: f64 = f64::NAN;
 
 /// The latitudes of a dataset; its longitudes are 0.0, 0.1, … 0.5.
-pub(crate) const GRIDS: [(&str, &[f64]); 6] = [
+const GRIDS: [(&str, &[f64]); 6] = [
     ("ascending", &[0.0, 10.0, 20.0, 30.0]),
     ("descending", &[30.0, 20.0, 10.0, 0.0]),
     ("gap", &[0.0, 10.0, NAN, 30.0]),

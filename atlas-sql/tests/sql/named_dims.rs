@@ -30,7 +30,7 @@ async fn named_forms_are_the_positional_ones() {
             let (own, expected) = (of(named).await, of(positional).await);
             assert_eq!(own.schema(), expected.schema(), "{named}");
             assert_eq!(own, expected, "{named} from {from}");
-            assert_eq!(own.column(1).null_count() > 0, true);
+            assert!(own.column(1).null_count() > 0);
         }
         let of = async |call: &str| {
             let scans = fleet.scans(&format!("SELECT {} FROM datasets", call.replace("(c,", "(temp,"))).await;

@@ -38,8 +38,7 @@ async fn the_option_is_a_setting_of_the_session() {
     set(&fleet, "ERROR").await;
     assert!(fleet.failure(sql).await.contains("cast_00"));
     // As the embedder's configuration, and of this session only.
-    let mut options = Options::default();
-    options.out_of_bounds = OutOfBounds::Null;
+    let options = Options { out_of_bounds: OutOfBounds::Null };
     let context = SessionContext::new_with_config(SessionConfig::new().with_option_extension(options));
     atlas_sql::register(&context, "mine", &fleet.store).unwrap();
     let batch = query(&context, "SELECT element(ragged, 2, 0) FROM mine.datasets").await;
