@@ -13,6 +13,7 @@ mod group;
 mod layout;
 mod prune;
 mod read;
+mod repeated;
 mod stream;
 mod table;
 mod tiles;

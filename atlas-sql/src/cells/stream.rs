@@ -11,13 +11,15 @@ use atlas_store::CancelToken;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The most cells that are made at once, where few bytes are made of each.
-const MOST_CELLS: u64 = 1 << 20;
+const MOST_CELLS: u64 = 1 << 18;
 
-/// Makes the batches of one partition: reads a part of a dataset, or several small ones, then cuts that into batches.
+/// Makes the cells of one partition: reads a part of a dataset, or several small ones at once.
 struct Batches {
     table: Arc<CellsTable>,
     columns: Vec<Column>,
@@ -27,10 +29,7 @@ struct Batches {
     left: Range<usize>,
     /// Parts of the last piece that are still to come, the next one last.
     parts: Vec<Piece>,
-    /// What is made and not given out yet.
-    made: Option<RecordBatch>,
     limit: usize,
-    batch_rows: usize,
     /// A dataset, and the bytes of one of its rows.
     row_bytes: Option<(u32, u64)>,
     cancel: CancelToken,
@@ -39,7 +38,9 @@ struct Batches {
     bytes_read: Count,
 }
 
-/// Opens the stream of a partition. Reads run on a blocking thread, a few batches ahead; dropping the stream ends them.
+/// Opens the stream of a partition. Reads run on a blocking thread, one ahead of what is taken; dropping the stream ends
+/// them. What is read at once is cut into batches of so many rows on the way out: handing over each of them would cost
+/// more than making it.
 pub(crate) fn open(
     scan: &CellsScanExec,
     partition: usize,
@@ -56,9 +57,7 @@ pub(crate) fn open(
         pieces: Arc::clone(scan.pieces()),
         left,
         parts: Vec::new(),
-        made: None,
         limit: scan.limit().unwrap_or(usize::MAX),
-        batch_rows: rows.max(1),
         row_bytes: None,
         cancel: cancel.clone(),
         output: BaselineMetrics::new(metrics, partition),
@@ -66,7 +65,20 @@ pub(crate) fn open(
         bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
     };
     let schema = Arc::clone(&batches.schema);
-    read_ahead(schema, batches, 4, &cancel)
+    let read = read_ahead(Arc::clone(&schema), batches, 1, &cancel);
+    let cut = read.flat_map(move |read| stream::iter(cut(read, rows.max(1))));
+    Box::pin(RecordBatchStreamAdapter::new(schema, cut))
+}
+
+/// The rows in batches of so many.
+fn cut(read: Result<RecordBatch>, rows: usize) -> Vec<Result<RecordBatch>> {
+    match read {
+        Ok(read) => {
+            let starts = (0..read.num_rows()).step_by(rows);
+            starts.map(|start| Ok(read.slice(start, rows.min(read.num_rows() - start)))).collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
 }
 
 impl Iterator for Batches {
@@ -76,21 +88,18 @@ impl Iterator for Batches {
         let compute = self.output.elapsed_compute().clone();
         let _timer = compute.timer();
         while self.limit > 0 {
-            if let Some(made) = self.made.take() {
-                let rows = self.batch_rows.min(self.limit).min(made.num_rows());
-                if rows < made.num_rows() {
-                    self.made = Some(made.slice(rows, made.num_rows() - rows));
-                }
-                self.limit -= rows;
-                return Some(Ok(made.slice(0, rows).record_output(&self.output)));
-            }
             let made = match self.next_pieces() {
                 Ok(pieces) if pieces.is_empty() => break,
                 Ok(pieces) => self.make(&pieces),
                 Err(error) => Err(error),
             };
             match made {
-                Ok(made) => self.made = (made.num_rows() > 0).then_some(made),
+                Ok(made) if made.num_rows() == 0 => {}
+                Ok(made) => {
+                    let rows = made.num_rows().min(self.limit);
+                    self.limit -= rows;
+                    return Some(Ok(made.slice(0, rows).record_output(&self.output)));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

@@ -4,6 +4,7 @@ mod attribute;
 mod declaration;
 mod entry;
 mod source;
+mod spread;
 mod statistic;
 mod view;
 

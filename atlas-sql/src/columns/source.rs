@@ -3,7 +3,6 @@
 use crate::cut::Cut;
 use crate::tensor::Reduction;
 use arrow::datatypes::DataType;
-use atlas_store::DType;
 use std::borrow::Cow;
 
 /// Where the values of a column come from. Families and attributes are positions in the [`super::View`].
@@ -117,16 +116,6 @@ impl Statistic {
             Statistic::Mean => (cell.is_numeric() || *cell == DataType::Boolean).then_some(DataType::Float64),
             Statistic::Sum if cell.is_floating() => Some(DataType::Float64),
             Statistic::Sum => (cell.is_integer() || *cell == DataType::Boolean).then_some(DataType::Int64),
-        }
-    }
-
-    /// The dtype of this statistic of cells of `dtype`, as the store has it.
-    pub(crate) fn dtype(self, dtype: DType) -> DType {
-        match self {
-            Statistic::Min | Statistic::Max => dtype,
-            Statistic::Mean => DType::Float64,
-            Statistic::Sum if dtype.is_float() => DType::Float64,
-            Statistic::Sum | Statistic::NullCount | Statistic::RowCount => DType::Int64,
         }
     }
 }

@@ -164,7 +164,9 @@ impl View {
         let column = self.column(source)?;
         match rows {
             [] => Ok(column.slice(0, 0)),
-            [first, .., last] if rows.is_sorted() && (last - first) as usize + 1 == rows.len() => {
+            [first, .., last]
+                if last.checked_sub(*first).is_some_and(|span| span as usize + 1 == rows.len()) && rows.is_sorted() =>
+            {
                 Ok(column.slice(*first as usize, rows.len()))
             }
             _ => Ok(arrow::compute::take(&column, &UInt32Array::from(rows.to_vec()), None)?),
@@ -219,7 +221,7 @@ impl View {
 
 impl FamilyColumn {
     fn new(snapshot: &Snapshot, family: &Family) -> Self {
-        let mut schemas = family.entries().map(|(_, entry)| snapshot.schema(entry));
+        let mut schemas = snapshot.declarations(family).into_iter();
         let first = schemas.next();
         let mut shape = first.map(|first| first.shape.clone());
         let mut rank = first.map(ArraySchema::rank);
@@ -228,10 +230,6 @@ impl FamilyColumn {
         let mut never_filled = first.is_some_and(|first| first.fill_value.is_none());
         let mut all_dims: Vec<Vec<String>> = dims.iter().cloned().collect();
         for schema in schemas {
-            // Datasets of one declaration share it.
-            if first.is_some_and(|first| std::ptr::eq(first, schema)) {
-                continue;
-            }
             shape = shape.filter(|shape| *shape == schema.shape);
             rank = rank.filter(|rank| *rank == schema.rank());
             dims = dims.filter(|dims| *dims == schema.dims);
