@@ -15,8 +15,11 @@ pub mod client;
 pub mod server;
 pub mod tls;
 
+mod limits;
 mod service;
 mod sql;
 mod status;
 mod ticket;
 mod view;
+
+pub use limits::Limits;

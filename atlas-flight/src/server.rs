@@ -1,6 +1,7 @@
 //! The server: a listener, the Flight service and the health service.
 
 use crate::auth::{Authenticated, Authenticator, Key, Users};
+use crate::limits::Limits;
 use crate::service::AtlasService;
 use crate::tls::Tls;
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -23,7 +24,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// For how long the token of a handshake is good, unless it is said otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 
-/// How a server is secured. The default is for this machine alone: neither encryption nor users, and a random key.
+/// How a server is secured, and what queries may take. The default is for this machine alone: neither encryption nor users, and a random key.
 #[derive(Debug)]
 pub struct ServerOptions {
     /// Certificate and key; the server speaks TLS if there are some.
@@ -34,13 +35,22 @@ pub struct ServerOptions {
     pub key: Option<Key>,
     /// For how long the token of a handshake is good.
     pub token_lifetime: Duration,
+    /// What queries may take.
+    pub limits: Limits,
     /// Listens where other machines can connect, though there is no TLS or no login.
     pub insecure: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        ServerOptions { tls: None, users: None, key: None, token_lifetime: TOKEN_LIFETIME, insecure: false }
+        ServerOptions {
+            tls: None,
+            users: None,
+            key: None,
+            token_lifetime: TOKEN_LIFETIME,
+            limits: Limits::default(),
+            insecure: false,
+        }
     }
 }
 
@@ -63,7 +73,8 @@ impl ServerOptions {
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = atlas_store::Store::open("/data/fleet")?;
-/// let server = atlas_flight::server::Server::bind("127.0.0.1:0", vec![("fleet".into(), store)]).await?;
+/// let limits = atlas_flight::Limits::default();
+/// let server = atlas_flight::server::Server::bind("127.0.0.1:0", vec![("fleet".into(), store)], limits).await?;
 /// println!("grpc://{}", server.local_addr());
 /// server.run(async { let _ = tokio::signal::ctrl_c().await; }).await?;
 /// # Ok(())
@@ -99,12 +110,12 @@ impl std::error::Error for ServeError {}
 
 impl Server {
     /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name, to whoever is on
-    /// this machine. The first is the default schema of SQL.
+    /// this machine, within these limits. The first store is the default schema of SQL.
     ///
     /// # Errors
     /// As [`Server::bind_with`].
-    pub async fn bind(listen: &str, stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
-        Self::bind_with(listen, stores, ServerOptions::default()).await
+    pub async fn bind(listen: &str, stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
+        Self::bind_with(listen, stores, ServerOptions { limits, ..ServerOptions::default() }).await
     }
 
     /// Binds to `listen` to serve these stores, secured as `options` say.
@@ -134,7 +145,7 @@ impl Server {
             let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
             return Err(ServeError::new(message));
         }
-        let ServerOptions { tls, users, key, token_lifetime, insecure: _ } = options;
+        let ServerOptions { tls, users, key, token_lifetime, limits, insecure: _ } = options;
         let key = key.map_or_else(Key::random, Ok)?;
         for named in users.iter().flat_map(Users::named_stores) {
             if !stores.iter().any(|(name, _)| name == named) {
@@ -144,7 +155,7 @@ impl Server {
         let authenticator = Authenticator::new(users, key.clone(), token_lifetime)?;
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores, key)?;
+        let service = AtlasService::new(stores, limits, key)?;
         Ok(Server { listener, local_addr, service, authenticator, tls })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::auth::Caller;
 use crate::bulk::Stores;
+use crate::limits::{Admission, Limits};
 use crate::server::ServeError;
 use crate::sql::{Queries, Workers};
 use crate::status;
@@ -30,19 +31,22 @@ pub(crate) struct Views {
     /// All stores, mounted.
     mounted: SessionContext,
     workers: Arc<Workers>,
+    limits: Limits,
+    admission: Arc<Admission>,
     made: Mutex<HashMap<Vec<String>, Arc<View>>>,
 }
 
 impl Views {
-    /// Mounts these stores; the first that a caller may read is that caller's default schema.
+    /// Mounts these stores, for queries within the limits; the first that a caller may read is that caller's default schema.
     ///
     /// # Errors
     /// What mounting a store fails with, or starting threads.
-    pub(crate) fn new(stores: Vec<(String, Store)>) -> Result<Self, ServeError> {
+    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
         let failed = |error: DataFusionError| ServeError::new(error.to_string());
         let workers = Workers::new().map_err(|error| ServeError::new(format!("cannot start threads: {error}")))?;
         let mounted = atlas_sql::session(&stores).map_err(failed)?;
-        Ok(Views { stores, mounted, workers: Arc::new(workers), made: Mutex::default() })
+        let admission = Arc::new(Admission::new(&limits));
+        Ok(Views { stores, mounted, workers: Arc::new(workers), limits, admission, made: Mutex::default() })
     }
 
     /// What `caller` sees.
@@ -59,7 +63,9 @@ impl Views {
         }
         let context = self.mount(&names).map_err(|error| status::from_datafusion(&error))?;
         let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers));
-        let view = Arc::new(View { stores, queries: Queries::new(context, Arc::clone(&self.workers)) });
+        let (workers, admission) = (Arc::clone(&self.workers), Arc::clone(&self.admission));
+        let queries = Queries::new(context, workers, self.limits.clone(), admission);
+        let view = Arc::new(View { stores, queries });
         made.insert(names, Arc::clone(&view));
         Ok(view)
     }
@@ -126,7 +132,7 @@ mod tests {
             let location = directory.path().join(name);
             (name.to_string(), Store::create(location.to_str().unwrap(), CreateOptions::default()).unwrap())
         };
-        Views::new(vec![store("a"), store("b"), store("c")]).unwrap()
+        Views::new(vec![store("a"), store("b"), store("c")], Limits::default()).unwrap()
     }
 
     fn caller(stores: &str) -> Caller {

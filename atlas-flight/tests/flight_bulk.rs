@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, UInt16Type};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Criteria, FlightDescriptor, FlightInfo, Ticket};
+use atlas_flight::Limits;
 use atlas_flight::bulk::request::{Missing, StackedRequest};
 use atlas_flight::client::Client;
 use atlas_flight::server::Server;
@@ -382,11 +383,13 @@ async fn a_server_says_why_it_cannot_listen() {
     let fixture = Fixture::start().await;
     let stores = || vec![("fleet".to_string(), fixture.store.clone())];
     let address = fixture.address.trim_start_matches("http://");
-    let error = Server::bind(address, stores()).await.err().unwrap().to_string();
+    let error = Server::bind(address, stores(), Limits::default()).await.err().unwrap().to_string();
     assert_eq!(error, format!("cannot listen on {address}: the port is in use"));
-    let error = Server::bind("0.0.0.0:0", stores()).await.err().unwrap().to_string();
+    let error = Server::bind("0.0.0.0:0", stores(), Limits::default()).await.err().unwrap().to_string();
     assert!(error.contains("other machines"), "{error}");
-    assert!(Server::bind("not an address", stores()).await.is_err());
+    assert!(Server::bind("not an address", stores(), Limits::default()).await.is_err());
     let twice = [stores(), stores()].concat();
-    assert!(Server::bind("127.0.0.1:0", twice).await.err().unwrap().to_string().contains("two stores"));
+    assert!(
+        Server::bind("127.0.0.1:0", twice, Limits::default()).await.err().unwrap().to_string().contains("two stores")
+    );
 }

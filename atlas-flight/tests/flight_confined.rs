@@ -65,7 +65,7 @@ async fn nothing_but_the_stores_is_read_or_changed() {
     let (csv, out) = (csv.display().to_string(), directory.path().join("stolen").display().to_string());
     let statements = [
         format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{csv}'"),
-        format!("CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'http://127.0.0.1:1/x.parquet'"),
+        "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'http://127.0.0.1:1/x.parquet'".into(),
         format!("CREATE UNBOUNDED EXTERNAL TABLE t (a INT) STORED AS CSV LOCATION '{csv}'"),
         format!("COPY datasets TO '{out}.csv'"),
         format!("COPY (SELECT 1) TO '{out}.parquet' STORED AS PARQUET"),

@@ -29,7 +29,9 @@
 //! | function | gives |
 //! |---|---|
 //! | `slice(array, start, shape)` | the region as a tensor; `start` and `shape` are literal lists, extents may be 0 |
-//! | `element(array, i, j, …)` | one cell |
+//! | `slice(array, 'dimension', start, size, …)` | the same; dimensions that are not named are whole |
+//! | `sel(array, 'dimension', low, high, …)` | the region whose coordinate labels are within the bounds, both inclusive; NULL is open |
+//! | `element(array, i, j, …)`, `element(array, 'dimension', i, …)` | one cell |
 //! | `stat_min(array)`, `stat_max(array)` | the smallest and largest cell, in the array's own type |
 //! | `stat_mean(array)`, `stat_sum(array)` | of numbers |
 //! | `stat_null_count(array)`, `stat_row_count(array)` | counts of cells |
@@ -44,22 +46,29 @@
 //! equals the fill value (any NaN where that is NaN). The cells within a tensor are never null: they keep the fill
 //! value, which the field's metadata names. A time that is not-a-time is NULL.
 //!
+//! A dataset whose array does not contain what `slice` or `element` asks for is an error, or NULL where the session's
+//! [`Options`] say so (`SET atlas.out_of_bounds = 'null'`).
+//!
 //! # What is read
 //! Where an array is NULL is known to the catalog too: `array IS NULL` and `count(array)` read nothing.
 //! Predicates over the dataset's name, attributes, declarations and statistics are evaluated on the catalog before any
 //! array is touched. Aggregates of the cells of whole datasets come from the statistics where those are exact. Predicates over cells are evaluated while scanning: their chunks are read first, and other arrays
 //! of the datasets that are left afterwards. Columns that a query does not use are not read, and a slice costs the
-//! chunks that it touches. `ORDER BY` catalog columns with a `LIMIT` reads the arrays of the winners only. `EXPLAIN`
+//! chunks that it touches, and a selection by labels the coordinates too. `ORDER BY` catalog columns with a `LIMIT` reads the arrays of the winners only. `EXPLAIN`
 //! shows it: datasets and chunks considered → left, and the bytes to read.
 
 mod call;
 mod cells;
 mod columns;
+mod cut;
 mod error;
+mod labels;
 mod listing;
 mod literal;
 mod mount;
 mod names;
+mod options;
+mod reads;
 mod reject;
 mod rewrite;
 mod scan;
@@ -70,4 +79,6 @@ mod udf;
 
 pub use error::describe;
 pub use mount::{is_of_store, register, session};
+pub use options::{Options, OutOfBounds};
+pub use reads::{Reads, planned_reads};
 pub use select::select_datasets;

@@ -4,6 +4,7 @@ use crate::cells::{AggregateFromStatistics, CellsTable, Group, groups};
 use crate::columns::View;
 use crate::listing::ListingTable;
 use crate::literal::LiteralLists;
+use crate::options::{Options, OutOfBounds};
 use crate::rewrite::ResolveArrayCalls;
 use crate::table::{Table, TableKind};
 use crate::udf;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CATALOG: &str = "atlas";
 
 /// Mounts a store as schema `name` of the context's default catalog, with its tables; the first call also installs the
-/// functions.
+/// functions and, unless the context has them, the default [`Options`].
 ///
 /// Each query sees the snapshot that `store` is at when the query is planned.
 ///
@@ -69,8 +70,8 @@ pub fn is_of_store(table: &dyn TableProvider) -> bool {
     table.is::<Table>() || table.is::<ListingTable>() || table.is::<CellsTable>()
 }
 
-/// Installs the functions, the rule that resolves them, literal lists, and the rule that answers aggregates from
-/// statistics, unless they are there.
+/// Installs the functions, their options, the rule that resolves them, literal lists, and the rule that answers
+/// aggregates from statistics, unless they are there.
 pub(crate) fn install(context: &SessionContext) {
     let state = context.state_ref();
     let mut state = state.write();
@@ -80,8 +81,13 @@ pub(crate) fn install(context: &SessionContext) {
     // Planners are asked in order and the stock one takes every list, so ours goes first.
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(LiteralLists)];
     planners.extend(state.expr_planners().iter().cloned());
+    let options = state.config_mut().options_mut();
+    if options.extensions.get::<Options>().is_none() {
+        options.extensions.insert(Options::default());
+    }
+    let outside = OutOfBounds::of(options);
     let mut functions: Vec<_> = state.scalar_functions().values().cloned().collect();
-    functions.extend(udf::all().into_iter().map(Arc::new));
+    functions.extend(udf::all(outside).into_iter().map(Arc::new));
     let mut optimizers = state.physical_optimizers().to_vec();
     let after = optimizers.iter().position(|rule| rule.name() == AggregateFromStatistics::AFTER);
     optimizers.insert(after.map_or(0, |after| after + 1), Arc::new(AggregateFromStatistics));
@@ -181,6 +187,14 @@ impl SchemaProvider for StoreSchema {
         };
         let table: Arc<dyn TableProvider> = self.tables()?.tables[position].clone();
         Ok(Some(table))
+    }
+
+    /// A store's schema takes no tables of others.
+    fn register_table(&self, name: String, _: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {
+        Err(DataFusionError::Plan(format!(
+            "{name}: schema {} has the tables of a store only: CREATE SCHEMA makes one for others",
+            self.name
+        )))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Calls that nothing can compute, refused before the query runs.
 
+use crate::literal;
 use crate::tensor::Tensor;
 use crate::udf::{self, Function};
 use arrow::datatypes::FieldRef;
@@ -37,26 +38,23 @@ pub(crate) fn reject(plan: LogicalPlan) -> Result<LogicalPlan> {
     Ok(plan)
 }
 
-/// What the catalog alone knows: a call that is left cannot be computed. Nor can the numbers of a tensor whose missing
-/// cells nobody knows.
+/// What the catalog alone knows: a call that is left cannot be computed. Nor can a cell or the numbers of a tensor whose
+/// missing cells nobody knows.
 fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&LogicalPlan]) -> Result<()> {
     match udf::identify(&call.func) {
-        Some(Function::Reduction(reduction)) => {
-            let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
-            if let Some(reason) = field.and_then(|(_, field)| udf::unknown_fill(reduction.function(), &field)) {
-                return Err(DataFusionError::Plan(reason));
-            }
-            for input in inputs {
-                if let Some(column) = mixed_fill(input)? {
-                    return Err(DataFusionError::Plan(format!(
-                        "{}: column {column} of a UNION has several fill values, so which cells are missing is not \
-                         known here: take the number before the UNION",
-                        reduction.function()
-                    )));
-                }
-            }
-            Ok(())
+        Some(Function::Reduction(_)) => reject_unknown_missing(call, input, inputs),
+        Some(Function::Slice(_)) => reject_unknown_dims(call, input),
+        Some(Function::Element(_)) => {
+            reject_unknown_dims(call, input)?;
+            reject_unknown_missing(call, input, inputs)
         }
+        // The values of its parameters are still to come.
+        Some(Function::Sel(_)) if call.args.iter().any(literal::is_open) => Ok(()),
+        Some(Function::Sel(_)) => Err(DataFusionError::Plan(format!(
+            "sel: {} is not an array column of a store's table here (the coordinates of an array do not pass GROUP BY, \
+             DISTINCT or an expression)",
+            call.args.first().map_or_else(String::new, Expr::to_string)
+        ))),
         Some(Function::Statistic(_) | Function::ChunkShape) => Err(DataFusionError::Plan(format!(
             "{}: {} is not an array column of a store's table here (what the catalog knows of an array does \
              not pass GROUP BY, DISTINCT or an expression)",
@@ -65,6 +63,40 @@ fn reject_call(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&Logic
         ))),
         _ => Ok(()),
     }
+}
+
+/// A cell, or a number of a tensor, where it is not known which cells are missing.
+fn reject_unknown_missing(call: &ScalarFunction, input: Option<&DFSchema>, inputs: &[&LogicalPlan]) -> Result<()> {
+    let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
+    if let Some(reason) = field.and_then(|(_, field)| udf::unknown_fill(call.func.name(), &field)) {
+        return Err(DataFusionError::Plan(reason));
+    }
+    for input in inputs {
+        if let Some(column) = mixed_fill(input)? {
+            return Err(DataFusionError::Plan(format!(
+                "{}: column {column} of a UNION has several fill values, so which cells are missing is not known here: \
+                 take the number before the UNION",
+                call.func.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A region or cell by the names of dimensions, where these are not known.
+fn reject_unknown_dims(call: &ScalarFunction, input: Option<&DFSchema>) -> Result<()> {
+    let field = call.args.first().zip(input).and_then(|(argument, input)| argument.to_field(input).ok());
+    let dims_are_known = field.and_then(|(_, field)| Tensor::of(&field)).is_none_or(|tensor| tensor.dims.is_some());
+    let is_named = call.args.get(1).and_then(literal::value).is_some_and(|value| udf::is_named(Some(&value)));
+    if is_named && !dims_are_known {
+        return Err(DataFusionError::Plan(format!(
+            "{}: the dimensions of {} differ between datasets, so which is which is not known here: call it on the array's \
+             own column, with literals, or with indices in the order of the dimensions",
+            call.func.name(),
+            call.args.first().map_or_else(String::new, Expr::to_string)
+        )));
+    }
+    Ok(())
 }
 
 /// A column within the plan in which arrays of several fill values meet. Its field names one of them, or none.

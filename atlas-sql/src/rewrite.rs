@@ -20,7 +20,7 @@ use datafusion::logical_expr::logical_plan::{Projection, SubqueryAlias, TableSca
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::optimizer::AnalyzerRule;
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// See the module.
@@ -40,20 +40,45 @@ impl AnalyzerRule for ResolveArrayCalls {
         if !check_snapshots(&plan)? {
             return reject(plan);
         }
-        let mut names = Names::default();
+        let mut names = Names::new(&plan)?;
         let plan = plan.transform_up_with_subqueries(|plan| rewrite(plan, &mut names))?.data;
         reject(plan)
     }
 }
 
 /// Names for columns that are passed up through projections.
-#[derive(Default)]
-struct Names(usize);
+struct Names {
+    last: usize,
+    /// Those that the plan has already: an attribute can have any name.
+    taken: HashSet<String>,
+}
 
 impl Names {
+    const PREFIX: &str = "__atlas_";
+
+    fn new(plan: &LogicalPlan) -> Result<Self> {
+        let mut taken = HashSet::new();
+        plan.apply_with_subqueries(|plan| {
+            let names = plan.schema().fields().iter().map(|field| field.name());
+            taken.extend(names.filter(|name| name.starts_with(Self::PREFIX)).cloned());
+            if let LogicalPlan::TableScan(scan) = plan {
+                let schema = scan.source.schema();
+                let names = schema.fields().iter().map(|field| field.name());
+                taken.extend(names.filter(|name| name.starts_with(Self::PREFIX)).cloned());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(Names { last: 0, taken })
+    }
+
     fn next(&mut self) -> String {
-        self.0 += 1;
-        format!("__atlas_{}", self.0)
+        loop {
+            self.last += 1;
+            let name = format!("{}{}", Self::PREFIX, self.last);
+            if !self.taken.contains(&name) {
+                return name;
+            }
+        }
     }
 }
 

@@ -102,11 +102,8 @@ fn describe(view: &View, source: &Source) -> String {
         Source::ChunkShape(_) => format!("chunk_shape({name})"),
         Source::Dims(_) => format!("dims({name})"),
         Source::Dtype(_) => format!("dtype({name})"),
-        Source::Slice(_, region) => format!("slice({name}, {:?}, {:?})", region.start(), region.shape()),
-        Source::Element(_, index) => {
-            let index: String = index.iter().map(|index| format!(", {index}")).collect();
-            format!("element({name}{index})")
-        }
+        Source::Slice(_, cut) => cut.text(name, false),
+        Source::Element(_, cut) => cut.text(name, true),
         Source::Reduction(_, _, reduction) => format!("{}({})", reduction.function(), describe(view, &source.cells())),
         Source::Dataset | Source::Attribute(_) | Source::Array(_) | Source::Entry(_) => name.to_string(),
     }

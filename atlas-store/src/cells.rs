@@ -180,10 +180,12 @@ macro_rules! element {
                 let into: fn($type, DType) -> Scalar = $into;
                 into(self, dtype)
             }
+            #[inline]
             fn is_nan(self) -> bool {
                 let is_nan: fn($type) -> bool = $is_nan;
                 is_nan(self)
             }
+            #[inline]
             fn to_f64(self) -> f64 {
                 self as f64
             }

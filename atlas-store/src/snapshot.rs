@@ -105,6 +105,14 @@ impl Snapshot {
         self.inner.catalog.schema(entry)
     }
 
+    /// The declarations of a family's arrays, each once, in the order in which datasets have them first.
+    ///
+    /// # Cost
+    /// A pass over the arrays; nothing where all have one declaration.
+    pub fn declarations(&self, family: &Family) -> Vec<&ArraySchema> {
+        self.inner.catalog.declarations(family)
+    }
+
     /// One array of one dataset, and its declaration.
     ///
     /// # Errors

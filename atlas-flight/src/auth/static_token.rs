@@ -49,7 +49,10 @@ pub(super) fn hash(token: &str) -> [u8; 32] {
 
 /// The hash that a line of the users file holds.
 pub(super) fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    let hex = text.strip_prefix(HASH_PREFIX).filter(|hex| hex.len() == 64 && hex.is_ascii())?;
+    let hex = text.strip_prefix(HASH_PREFIX)?;
+    if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
     let mut hash = [0; 32];
     for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;

@@ -25,6 +25,7 @@ mod describe;
 mod failure;
 mod import;
 mod info;
+mod limits;
 mod ls;
 mod new_store;
 mod npy;

@@ -1,6 +1,8 @@
 //! `atlas serve`: stores over Arrow Flight and Flight SQL.
 
+use crate::cli::limits::LimitFlags;
 use crate::cli::{Failure, Output, describe, runtime, stop_signal};
+use atlas_flight::Limits;
 use atlas_flight::auth::{Key, Users};
 use atlas_flight::server::{Server, ServerOptions};
 use atlas_flight::tls::Tls;
@@ -42,6 +44,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     cache: u32,
     #[command(flatten)]
+    limits: LimitFlags,
+    #[command(flatten)]
     security: Security,
 }
 
@@ -73,7 +77,7 @@ struct Security {
 }
 
 impl Security {
-    fn options(&self) -> Result<ServerOptions, Failure> {
+    fn options(&self, limits: Limits) -> Result<ServerOptions, Failure> {
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key, self.tls_client_ca.as_deref())),
             _ => None,
@@ -84,6 +88,7 @@ impl Security {
             key: self.key.as_deref().map(Key::read).transpose().map_err(Failure::failed)?,
             token_lifetime: self.token_lifetime,
             insecure: self.insecure,
+            limits,
         })
     }
 }
@@ -129,7 +134,7 @@ impl FromStr for NamedStore {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         check_names(&self.stores)?;
-        let options = self.security.options()?;
+        let options = self.security.options(self.limits.limits())?;
         let open = other_machines_connect(&self.listen)?;
         let warning = match options.missing().filter(|_| open) {
             Some(missing) if self.security.insecure => Some(missing),

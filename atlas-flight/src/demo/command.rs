@@ -2,6 +2,7 @@
 
 use super::{fleet, tour};
 use crate::cli::{Failure, NewStore, Output, runtime, stop_signal};
+use atlas_flight::Limits;
 use atlas_flight::server::Server;
 use atlas_store::{CreateOptions, Store};
 use clap::Args;
@@ -132,9 +133,9 @@ struct Serving {
 impl Serving {
     async fn start(store: Store) -> Result<Self, Failure> {
         let stores = || vec![(STORE_NAME.to_owned(), store.clone())];
-        let server = match Server::bind(LISTEN[0], stores()).await {
+        let server = match Server::bind(LISTEN[0], stores(), Limits::default()).await {
             Ok(server) => server,
-            Err(_) => Server::bind(LISTEN[1], stores()).await.map_err(Failure::failed)?,
+            Err(_) => Server::bind(LISTEN[1], stores(), Limits::default()).await.map_err(Failure::failed)?,
         };
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel::<()>();

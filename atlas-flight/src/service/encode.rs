@@ -85,8 +85,7 @@ fn split(batch: &RecordBatch, limit: usize) -> Vec<RecordBatch> {
         if rows == 0 {
             continue;
         }
-        let bytes: usize = batch.columns().iter().map(encoded_bytes).sum();
-        if bytes <= limit || rows == 1 {
+        if batch_bytes(&batch) <= limit || rows == 1 {
             pieces.push(batch);
         } else {
             rest.push(batch.slice(rows / 2, rows - rows / 2));
@@ -94,6 +93,11 @@ fn split(batch: &RecordBatch, limit: usize) -> Vec<RecordBatch> {
         }
     }
     pieces
+}
+
+/// About how many bytes of a message a batch takes.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch.columns().iter().map(encoded_bytes).sum()
 }
 
 /// About how many bytes of a message a column takes: of its own rows, not of the buffers that it is a slice of.

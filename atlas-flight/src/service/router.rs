@@ -3,6 +3,7 @@
 use super::{actions, encode::DataStream, handshake};
 use crate::auth::{Caller, Key};
 use crate::bulk::{self, request::StackedRequest};
+use crate::limits::Limits;
 use crate::server::ServeError;
 use crate::sql::SqlService;
 use crate::status;
@@ -36,12 +37,12 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over these stores, which signs tickets with `key`. Each call has to come with its caller.
+    /// A service over these stores, whose queries stay within the limits, which signs tickets with `key`. Each call has to come with its caller.
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: Vec<(String, Store)>, key: Key) -> Result<Self, ServeError> {
-        let views = Arc::new(Views::new(stores)?);
+    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits, key: Key) -> Result<Self, ServeError> {
+        let views = Arc::new(Views::new(stores, limits)?);
         let tickets = Tickets::new(key);
         Ok(AtlasService { sql: SqlService::new(Arc::clone(&views), tickets.clone())?, views, tickets })
     }

@@ -4,12 +4,18 @@ use super::parameters::Parameters;
 use super::session_options::SessionOptions;
 use super::workers::Workers;
 use super::{boundary, guard};
-use crate::service::encode::{DataStream, query_stream};
+use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
+use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::context::{SQLOptions, SessionState};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
@@ -21,6 +27,8 @@ use tonic::{Code, Status};
 pub(crate) struct Queries {
     context: SessionContext,
     workers: Arc<Workers>,
+    limits: Limits,
+    admission: Arc<Admission>,
 }
 
 /// A query whose parameters may be open.
@@ -38,9 +46,15 @@ pub(crate) struct Planned {
 }
 
 impl Queries {
-    /// Queries of the stores that are mounted in `context`, on these threads.
-    pub(crate) fn new(context: SessionContext, workers: Arc<Workers>) -> Self {
-        Queries { context, workers }
+    /// Queries of the stores that are mounted in `context`, on these threads, within the limits; `admission` counts those of
+    /// all users.
+    pub(crate) fn new(
+        context: SessionContext,
+        workers: Arc<Workers>,
+        limits: Limits,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Queries { context, workers, limits, admission }
     }
 
     /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
@@ -97,20 +111,47 @@ impl Queries {
         self.workers.plan(planning).await
     }
 
-    /// Runs a query, batch by batch as the stream is polled; dropping the stream stops it.
+    /// Runs a query within the limits, batch by batch as the stream is polled; dropping the stream stops it.
     ///
     /// # Errors
-    /// What planning the execution fails with; later errors are in the stream.
+    /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
+    /// wait; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+        let deadline = Deadline::of(&self.limits);
+        let permit = deadline.within(self.admission.admit()).await??;
         let Planned { plan, schema } = query;
-        let query = DataFrame::new(self.session().state(), plan);
-        let batches = self.workers.run(query).await.map_err(|error| status::from_datafusion(&error))?;
+        let query = DataFrame::new(self.state_of_query()?, plan);
+        let read_limit = self.limits.read_bytes;
+        let check = move |plan: &dyn ExecutionPlan| match read_limit {
+            Some(_) => {
+                let reads = atlas_sql::planned_reads(plan)?;
+                limits::check_reads(reads, read_limit).map_err(|status| DataFusionError::External(Box::new(status)))
+            }
+            None => Ok(()),
+        };
+        let memory_bytes = self.limits.memory_bytes;
+        let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
+        let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
         let announced = schema.clone();
-        let batches = batches.map(move |batch| {
-            let batch = batch.map_err(|error| status::from_datafusion(&error))?;
-            boundary::client_batch(&batch, &announced)
+        let mut count = ResultCount::new(&self.limits);
+        let batches = deadline.limit(batches).map(move |batch| {
+            let _held_while_the_query_runs = &permit;
+            let batch = boundary::client_batch(&batch?.map_err(failed)?, &announced)?;
+            count.add(batch.num_rows(), batch_bytes(&batch))?;
+            Ok(batch)
         });
         Ok(query_stream(&schema, batches))
+    }
+
+    /// The state that one query runs in: it has memory of its own.
+    fn state_of_query(&self) -> Result<SessionState, Status> {
+        let state = self.session().state();
+        let Some(bytes) = self.limits.memory_bytes else { return Ok(state) };
+        let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env())
+            .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
+            .build_arc()
+            .map_err(|error| status::from_datafusion(&error))?;
+        Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build())
     }
 }
 

@@ -5,8 +5,10 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -61,15 +63,25 @@ impl Workers {
         }
     }
 
-    /// Runs a query; its batches come as they are made. Dropping the stream stops it where it next yields.
+    /// Runs a query, if `check` lets its plan pass; its batches come as they are made. Dropping the stream stops it where
+    /// it next yields.
     ///
     /// # Errors
-    /// What planning the execution fails with; later errors are in the stream.
-    pub(crate) async fn run(&self, query: DataFrame) -> Result<BoxStream<'static, Batch>, DataFusionError> {
+    /// What planning the execution fails with, and `check`; later errors are in the stream.
+    pub(crate) async fn run(
+        &self,
+        query: DataFrame,
+        check: impl FnOnce(&dyn ExecutionPlan) -> Result<(), DataFusionError> + Send + 'static,
+    ) -> Result<BoxStream<'static, Batch>, DataFusionError> {
         let gone = || DataFusionError::Execution("the server is stopping".into());
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
-        let planning = runtime.spawn(query.execute_stream());
-        let batches = planning.await.map_err(|_| gone())??;
+        let mut planning = Task(runtime.spawn(async move {
+            let context = Arc::new(query.task_ctx());
+            let plan = query.create_physical_plan().await?;
+            check(plan.as_ref())?;
+            execute_stream(plan, context)
+        }));
+        let batches = (&mut planning.0).await.map_err(|_| gone())??;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let task = Task(runtime.spawn(forward(batches, sender)));
         let received = futures::stream::unfold((receiver, task), |(mut receiver, task)| async {

@@ -8,6 +8,7 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
+use atlas_flight::Limits;
 use atlas_flight::server::{Server, ServerOptions};
 use atlas_store::{ArrayData, ArraySchema, Attribute, CreateOptions, DType, Scalar, Store};
 use futures::{StreamExt, TryStreamExt};
@@ -45,6 +46,11 @@ impl Fixture {
     /// Makes the fleet and serves it as `fleet`.
     pub(crate) async fn start() -> Fixture {
         Self::serve(&["fleet"], ServerOptions::default()).await
+    }
+
+    /// The same, within these limits.
+    pub(crate) async fn start_within(limits: Limits) -> Fixture {
+        Self::serve(&["fleet"], ServerOptions { limits, ..ServerOptions::default() }).await
     }
 
     /// Makes a fleet for each name and serves them, secured as `options` say.

@@ -12,7 +12,7 @@ use std::fmt;
 pub(crate) struct Cost {
     datasets: (usize, usize),
     chunks_considered: u64,
-    touched: Touched,
+    pub(super) touched: Touched,
 }
 
 /// Counts; reads the segments' indexes, no chunk.

@@ -5,6 +5,7 @@ use super::cost::{self, Cost};
 use super::prune::{self, Filters};
 use super::stream;
 use super::table::{CellsTable, Column};
+use crate::scan::Touched;
 use arrow::datatypes::SchemaRef;
 use atlas_store::CancelToken;
 use datafusion::common::Statistics;
@@ -137,6 +138,11 @@ impl CellsScanExec {
     /// Whether it gives all cells of each dataset that is left.
     pub(crate) fn gives_whole_datasets(&self) -> bool {
         self.filters.pruning.is_empty() && self.limit.is_none()
+    }
+
+    /// What it will read.
+    pub(crate) fn touched(&self) -> Result<Touched> {
+        cost::of(self).map(|cost| cost.touched)
     }
 
     /// What is considered and left, where nothing of it is read.

@@ -1,7 +1,7 @@
 //! Which arrays share their dimensions, and what their table is called.
 
 use crate::columns::View;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The arrays of one list of dimension names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,20 +20,15 @@ pub(crate) struct Group {
 /// first in the order of the lists keeps it and the others end in `@2`, `@3`, ….
 ///
 /// # Cost
-/// One pass over the declarations of all arrays.
+/// One pass over the declarations of all arrays at most.
 pub(crate) fn groups(view: &View) -> Vec<Group> {
     let mut found: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
     for (position, family) in view.families.iter().enumerate() {
         let Some(stored) = view.snapshot.find_family(&family.name) else { continue };
-        // Datasets of one declaration share it.
-        let mut seen = HashSet::new();
-        for (_, entry) in stored.entries() {
-            let schema = view.snapshot.schema(entry);
-            if seen.insert(std::ptr::from_ref(schema)) {
-                let families = found.entry(schema.dims.clone()).or_default();
-                if families.last() != Some(&position) {
-                    families.push(position);
-                }
+        for schema in view.snapshot.declarations(stored) {
+            let families = found.entry(schema.dims.clone()).or_default();
+            if families.last() != Some(&position) {
+                families.push(position);
             }
         }
     }

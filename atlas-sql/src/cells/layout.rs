@@ -30,10 +30,18 @@ impl Layout {
         for family in &group.families {
             // What a grid becomes together with a declaration: few of either, so that most datasets are a look-up.
             let mut joined: HashMap<(Option<u32>, *const ArraySchema), Option<u32>> = HashMap::new();
+            let mut last = None;
             for (row, entry) in view.family(*family)?.entries() {
                 let schema = view.snapshot.schema(entry);
                 let grid = &mut of_dataset[row as usize];
-                *grid = *joined.entry((*grid, std::ptr::from_ref(schema))).or_insert_with(|| {
+                let key = (*grid, std::ptr::from_ref(schema));
+                if let Some((before, outcome)) = last
+                    && before == key
+                {
+                    *grid = outcome;
+                    continue;
+                }
+                *grid = *joined.entry(key).or_insert_with(|| {
                     if schema.dims != group.dims {
                         return *grid;
                     }
@@ -47,6 +55,7 @@ impl Layout {
                     });
                     Some(number)
                 });
+                last = Some((key, *grid));
             }
         }
         let mut layout =
@@ -67,7 +76,15 @@ impl Layout {
 
     /// The grid of a dataset; `None` where it has no array of the group.
     pub(crate) fn grid(&self, row: u32) -> Option<&Arc<Region>> {
-        let at = self.rows.binary_search(&row).ok()?;
-        self.grids.get(self.grid_of[at] as usize)
+        self.grids.get(self.grid_of[self.place(row)? as usize] as usize)
+    }
+
+    /// The position of a dataset among [`Self::rows`].
+    pub(crate) fn place(&self, row: u32) -> Option<u32> {
+        // Where every dataset is in the group, its place is its row.
+        if self.rows.get(row as usize) == Some(&row) {
+            return Some(row);
+        }
+        u32::try_from(self.rows.binary_search(&row).ok()?).ok()
     }
 }

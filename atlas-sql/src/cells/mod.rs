@@ -13,11 +13,13 @@ mod group;
 mod layout;
 mod prune;
 mod read;
+mod repeated;
 mod stream;
 mod table;
 mod tiles;
 mod zones;
 
 pub(crate) use aggregate::AggregateFromStatistics;
+pub(crate) use exec::CellsScanExec;
 pub(crate) use group::{Group, groups};
 pub(crate) use table::CellsTable;

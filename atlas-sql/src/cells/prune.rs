@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOpti
 use arrow::datatypes::{DataType, SchemaRef};
 use atlas_store::CancelToken;
 use datafusion::catalog::Session;
-use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
@@ -194,7 +194,9 @@ impl ByStatistics {
     }
 }
 
-/// Whether casts in an expression keep the order of values, so that bounds stay bounds.
+/// Whether casts in an expression keep the order of values, so that bounds stay bounds; and whether its lists compare as
+/// bounds do. DataFusion's `=` takes the two zeros of floats for one, its lists tell them apart: what is not in a list with
+/// a zero can be the other zero.
 fn is_ordered(filter: &Expr) -> Result<bool> {
     let breaks = |to: &DataType| {
         let keeps = to.is_numeric()
@@ -207,10 +209,19 @@ fn is_ordered(filter: &Expr) -> Result<bool> {
         Ok(match expr {
             Expr::Cast(cast) => breaks(cast.field.data_type()),
             Expr::TryCast(cast) => breaks(cast.field.data_type()),
+            Expr::InList(list) => list.negated && list.list.iter().any(is_float_zero),
             _ => false,
         })
     })?;
     Ok(!unordered)
+}
+
+fn is_float_zero(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float32(Some(value)), _) => *value == 0.0,
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => *value == 0.0,
+        _ => false,
+    }
 }
 
 /// The datasets that satisfy what the catalog decides.

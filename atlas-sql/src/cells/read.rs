@@ -2,6 +2,7 @@
 
 use super::axes::{Axes, Declared};
 use super::boxes::{Piece, cells};
+use super::repeated;
 use super::table::{CellsTable, Column};
 use crate::error::from_store;
 use crate::scan::Touched;
@@ -110,6 +111,18 @@ fn plan(table: &CellsTable, family: usize, request: &Request<'_>) -> Result<Read
     table.view.snapshot.plan_across(name, &request.rows, request.region.as_ref()).map_err(from_store)
 }
 
+/// Bytes in memory of a cell of a column in one dataset: of text, the mean of the pages that hold it.
+pub(crate) fn cell_bytes(table: &CellsTable, column: Column, row: u32) -> Result<u64> {
+    let Some(family) = column.family() else { return Ok(8) };
+    if let Some(bytes) = table.view.families[family].dtype.cell_bytes() {
+        return Ok(bytes as u64);
+    }
+    let Some(declared) = table.declaration(column, row)? else { return Ok(8) };
+    let request = Request { rows: vec![row], region: None, counts: Vec::new() };
+    let mean = plan(table, family, &request)?.decoded_bytes().div_ceil(declared.schema.cell_count().max(1));
+    Ok(mean.saturating_add(8))
+}
+
 /// What reading a column for these pieces would touch.
 pub(crate) fn touched(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<Touched> {
     let mut touched = Touched::default();
@@ -185,15 +198,12 @@ pub(crate) fn column(
                 return Err(DataFusionError::Internal(format!("{column:?} is not in the catalog")));
             };
             let rows: Vec<u32> = pieces.iter().map(|piece| piece.row).collect();
-            let mut indices: Vec<u32> = Vec::with_capacity(total(pieces)?);
-            for (number, piece) in (0u32..).zip(pieces) {
-                indices.extend(std::iter::repeat_n(number, length(piece.cells())?));
-            }
+            let counts = pieces.iter().map(|piece| length(piece.cells())).collect::<Result<Vec<_>>>()?;
             let values = match rows.as_slice() {
                 [row] => table.view.column_at(&source, &[*row])?,
                 _ => take(&table.view.column(&source)?, &UInt32Array::from(rows), None)?,
             };
-            Ok((spread(&values, &UInt32Array::from(indices))?, Touched::default()))
+            Ok((repeated::each(&values, &counts)?, Touched::default()))
         }
     }
 }
@@ -209,9 +219,20 @@ fn positions_of(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<
     }
     let mut positions: Vec<u32> = Vec::with_capacity(total(pieces)?);
     let mut first = 0u32;
-    for (piece, axes) in pieces.iter().zip(axes) {
+    // Pieces of one shape are alike but for where their values begin.
+    let mut alike: Option<(&Piece, &Axes, Vec<u32>)> = None;
+    for (piece, axes) in pieces.iter().zip(&axes) {
         narrow(piece.cells())?;
-        axes.positions(&piece.region, first, &mut positions);
+        let own = match alike.take() {
+            Some((before, same, own)) if before.region.shape() == piece.region.shape() && same == axes => own,
+            _ => {
+                let mut own = Vec::with_capacity(length(piece.cells())?);
+                axes.positions(&piece.region, 0, &mut own);
+                own
+            }
+        };
+        positions.extend(own.iter().map(|position| first + position));
+        alike = Some((piece, axes, own));
         first += narrow(cells(&axes.region(&piece.region)))?;
     }
     Ok(Some(UInt32Array::from(positions)))

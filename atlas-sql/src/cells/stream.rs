@@ -11,13 +11,15 @@ use atlas_store::CancelToken;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, MetricBuilder, RecordOutput};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The most cells that are made at once, where few bytes are made of each.
-const MOST_CELLS: u64 = 1 << 20;
+const MOST_CELLS: u64 = 1 << 18;
 
-/// Makes the batches of one partition: reads a part of a dataset, or several small ones, then cuts that into batches.
+/// Makes the cells of one partition: reads a part of a dataset, or several small ones at once.
 struct Batches {
     table: Arc<CellsTable>,
     columns: Vec<Column>,
@@ -27,17 +29,18 @@ struct Batches {
     left: Range<usize>,
     /// Parts of the last piece that are still to come, the next one last.
     parts: Vec<Piece>,
-    /// What is made and not given out yet.
-    made: Option<RecordBatch>,
     limit: usize,
-    batch_rows: usize,
+    /// A dataset, and the bytes of one of its rows.
+    row_bytes: Option<(u32, u64)>,
     cancel: CancelToken,
     output: BaselineMetrics,
     chunks_read: Count,
     bytes_read: Count,
 }
 
-/// Opens the stream of a partition. Reads run on a blocking thread, a few batches ahead; dropping the stream ends them.
+/// Opens the stream of a partition. Reads run on a blocking thread, one ahead of what is taken; dropping the stream ends
+/// them. What is read at once is cut into batches of so many rows on the way out: handing over each of them would cost
+/// more than making it.
 pub(crate) fn open(
     scan: &CellsScanExec,
     partition: usize,
@@ -54,16 +57,28 @@ pub(crate) fn open(
         pieces: Arc::clone(scan.pieces()),
         left,
         parts: Vec::new(),
-        made: None,
         limit: scan.limit().unwrap_or(usize::MAX),
-        batch_rows: rows.max(1),
+        row_bytes: None,
         cancel: cancel.clone(),
         output: BaselineMetrics::new(metrics, partition),
         chunks_read: MetricBuilder::new(metrics).counter("chunks_read", partition),
         bytes_read: MetricBuilder::new(metrics).counter("bytes_read", partition),
     };
     let schema = Arc::clone(&batches.schema);
-    read_ahead(schema, batches, 4, &cancel)
+    let read = read_ahead(Arc::clone(&schema), batches, 1, &cancel);
+    let cut = read.flat_map(move |read| stream::iter(cut(read, rows.max(1))));
+    Box::pin(RecordBatchStreamAdapter::new(schema, cut))
+}
+
+/// The rows in batches of so many.
+fn cut(read: Result<RecordBatch>, rows: usize) -> Vec<Result<RecordBatch>> {
+    match read {
+        Ok(read) => {
+            let starts = (0..read.num_rows()).step_by(rows);
+            starts.map(|start| Ok(read.slice(start, rows.min(read.num_rows() - start)))).collect()
+        }
+        Err(error) => vec![Err(error)],
+    }
 }
 
 impl Iterator for Batches {
@@ -73,21 +88,18 @@ impl Iterator for Batches {
         let compute = self.output.elapsed_compute().clone();
         let _timer = compute.timer();
         while self.limit > 0 {
-            if let Some(made) = self.made.take() {
-                let rows = self.batch_rows.min(self.limit).min(made.num_rows());
-                if rows < made.num_rows() {
-                    self.made = Some(made.slice(rows, made.num_rows() - rows));
-                }
-                self.limit -= rows;
-                return Some(Ok(made.slice(0, rows).record_output(&self.output)));
-            }
             let made = match self.next_pieces() {
                 Ok(pieces) if pieces.is_empty() => break,
                 Ok(pieces) => self.make(&pieces),
                 Err(error) => Err(error),
             };
             match made {
-                Ok(made) => self.made = (made.num_rows() > 0).then_some(made),
+                Ok(made) if made.num_rows() == 0 => {}
+                Ok(made) => {
+                    let rows = made.num_rows().min(self.limit);
+                    self.limit -= rows;
+                    return Some(Ok(made.slice(0, rows).record_output(&self.output)));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -148,19 +160,20 @@ impl Batches {
         Ok(None)
     }
 
-    /// Bytes in memory of one row; at least 1.
-    fn row_bytes(&self, row: u32) -> Result<u64> {
-        let mut bytes = 1;
-        for column in &self.columns {
-            bytes += match column.source() {
-                Some(source) => 8 + read::text_bytes(&self.table.view.column(&source)?, row as usize),
-                None => {
-                    let dtype = column.family().map(|family| self.table.view.families[family].dtype);
-                    // Text has no fixed size: two words a cell are its offset and a short text.
-                    dtype.map_or(8, |dtype| dtype.cell_bytes().unwrap_or(16) as u64)
-                }
-            };
+    /// Bytes in memory of one row of a dataset; at least 1. Those of the last dataset are remembered.
+    fn row_bytes(&mut self, row: u32) -> Result<u64> {
+        if let Some((_, bytes)) = self.row_bytes.filter(|(last, _)| *last == row) {
+            return Ok(bytes);
         }
+        let mut bytes = 1u64;
+        for column in &self.columns {
+            let own = match column.source() {
+                Some(source) => 8 + read::text_bytes(&self.table.view.column(&source)?, row as usize),
+                None => read::cell_bytes(&self.table, *column, row)?,
+            };
+            bytes = bytes.saturating_add(own);
+        }
+        self.row_bytes = Some((row, bytes));
         Ok(bytes)
     }
 

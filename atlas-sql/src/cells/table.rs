@@ -5,6 +5,7 @@ use super::exec::CellsScanExec;
 use super::group::Group;
 use super::layout::Layout;
 use super::prune;
+use super::zones::WholeZones;
 use crate::columns::{Source, View};
 use crate::names::DATASET;
 use crate::scan::can_evaluate;
@@ -69,6 +70,7 @@ pub(crate) struct CellsTable {
     pub(crate) view: Arc<View>,
     pub(crate) group: Group,
     pub(crate) layout: Arc<Layout>,
+    pub(crate) zones: Arc<WholeZones>,
     /// What each column is made of, in the order of the schema.
     pub(crate) columns: Vec<Column>,
     pub(crate) schema: SchemaRef,
@@ -130,6 +132,7 @@ impl CellsTable {
             view: Arc::clone(view),
             group: group.clone(),
             layout,
+            zones: Arc::default(),
             columns,
             schema: Arc::new(Schema::new(fields)),
         })

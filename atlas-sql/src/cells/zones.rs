@@ -1,18 +1,19 @@
 //! What is known of the cells of some boxes without reading them, as DataFusion's pruning takes it.
 
 use super::boxes::{Piece, cells};
+use super::prune::CONTAINERS;
 use super::table::{CellsTable, Column};
 use crate::columns::scalars;
 use crate::error::from_store;
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, UInt64Array};
-use arrow::compute::take;
+use arrow::compute::{concat, take};
 use atlas_store::{ArrayData, ArraySchema, Cells, DType, Element, Region, Scalar, Statistics, with_physical};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column as ColumnName, ScalarValue};
 use datafusion::error::Result;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Chunks of an array in one box of another array that are looked at; of more, nothing is known.
 const MOST_CHUNKS: u64 = 4096;
@@ -157,17 +158,23 @@ pub(crate) struct Zones {
 }
 
 /// What is known of a column in each box.
+#[derive(Debug, Clone)]
 struct Known {
     min: ArrayRef,
     max: ArrayRef,
     nulls: ArrayRef,
 }
 
+/// What is known of the arrays of whole datasets, by column, for all datasets of a table; made when it is first needed.
+#[derive(Debug, Default)]
+pub(crate) struct WholeZones(Mutex<HashMap<usize, Option<Known>>>);
+
 impl Zones {
-    /// The zones of these columns: from the statistics of whole arrays, or with `by_chunk` from their zone maps.
+    /// The zones of these columns: of pieces that are whole datasets, or with `by_chunk` of any from their zone maps.
     ///
     /// # Cost
-    /// By chunk, segment indexes and zone maps, the first time.
+    /// One pass over the statistics of all datasets the first time. By chunk, segment indexes and zone maps, the first
+    /// time.
     pub(crate) fn new(
         table: &CellsTable,
         columns: impl IntoIterator<Item = usize>,
@@ -181,7 +188,8 @@ impl Zones {
             let own = match column {
                 Column::Dataset | Column::Attribute(_) => of_catalog(table, column, pieces, &counts)?,
                 Column::Index(axis) => of_index(axis, pieces),
-                Column::Coordinate(..) | Column::Array(_) => of_array(table, column, pieces, &counts, by_chunk)?,
+                Column::Coordinate(..) | Column::Array(_) if !by_chunk => of_whole(table, position, pieces)?,
+                Column::Coordinate(..) | Column::Array(_) => of_array(table, column, pieces, &counts, true)?,
             };
             if let Some(own) = own {
                 known.insert(table.schema.field(position).name().clone(), own);
@@ -209,6 +217,55 @@ fn of_index(axis: usize, pieces: &[Piece]) -> Option<Known> {
         max: Arc::new(Int64Array::from_iter_values(last)),
         nulls: Arc::new(UInt64Array::from(vec![0; pieces.len()])),
     })
+}
+
+/// What is known of pieces that are whole datasets.
+fn of_whole(table: &CellsTable, position: usize, pieces: &[Piece]) -> Result<Option<Known>> {
+    let mut made = table.zones.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = match made.get(&position) {
+        Some(known) => known.clone(),
+        None => {
+            let known = of_all(table, table.columns[position])?;
+            made.insert(position, known.clone());
+            known
+        }
+    };
+    drop(made);
+    let Some(Known { min, max, nulls }) = known else { return Ok(None) };
+    let places: UInt32Array = pieces.iter().map(|piece| table.layout.place(piece.row)).collect();
+    let pick = |column: &ArrayRef| -> Result<ArrayRef> {
+        let (first, last) = (places.values().first(), places.values().last());
+        Ok(match (first, last) {
+            // Pieces ascend, so that as many as lie between are all.
+            (Some(first), Some(last)) if (last - first) as usize + 1 == places.len() && places.null_count() == 0 => {
+                column.slice(*first as usize, places.len())
+            }
+            _ => take(column, &places, None)?,
+        })
+    };
+    Ok(Some(Known { min: pick(&min)?, max: pick(&max)?, nulls: pick(&nulls)? }))
+}
+
+/// What is known of all datasets of the table.
+fn of_all(table: &CellsTable, column: Column) -> Result<Option<Known>> {
+    let mut parts = Vec::new();
+    for rows in table.layout.rows().chunks(CONTAINERS) {
+        let piece = |row: &u32| Some(Piece { row: *row, region: Arc::clone(table.layout.grid(*row)?) });
+        let pieces: Vec<Piece> = rows.iter().filter_map(piece).collect();
+        let counts: Vec<u64> = pieces.iter().map(Piece::cells).collect();
+        let Some(known) = of_array(table, column, &pieces, &counts, false)? else { return Ok(None) };
+        parts.push(known);
+    }
+    let join =
+        |part: fn(&Known) -> &ArrayRef| concat(&parts.iter().map(|known| part(known).as_ref()).collect::<Vec<_>>());
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Known {
+        min: join(|known| &known.min)?,
+        max: join(|known| &known.max)?,
+        nulls: join(|known| &known.nulls)?,
+    }))
 }
 
 fn of_array(

@@ -4,10 +4,12 @@
 //! `Float64` if that is exact for each of the integers; any other mix is text.
 
 use super::declaration;
+use super::spread::Spread;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
-use atlas_store::{Attribute, AttributeType, AttributeValues, Snapshot};
+use atlas_store::{AttributeType, AttributeValues, Snapshot};
 use datafusion::error::Result;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// One attribute key as a column.
@@ -52,55 +54,65 @@ impl AttributeColumn {
 
     /// The values of all datasets.
     pub(crate) fn array(&self, snapshot: &Snapshot) -> Result<ArrayRef> {
-        let rows = snapshot.dataset_count();
-        let parts: Vec<_> = snapshot.attribute_columns().filter(|stored| stored.key() == self.key).collect();
-        fn scatter<T: Copy>(target: &mut [Option<T>], rows: &[u32], values: impl Iterator<Item = T>) {
-            for (row, value) in rows.iter().zip(values) {
-                target[*row as usize] = Some(value);
-            }
-        }
+        let datasets = snapshot.dataset_count();
+        let kinds = AttributeType::ALL.into_iter();
+        let parts: Vec<_> = kinds.filter_map(|kind| snapshot.attribute_column(&self.key, kind)).collect();
         Ok(match &self.data_type {
             DataType::Boolean => {
-                let mut values = vec![None; rows];
+                let mut column = Spread::new(datasets);
                 for part in &parts {
                     if let AttributeValues::Bool(own) = part.values() {
-                        scatter(&mut values, part.rows(), own.iter().copied());
+                        column.put(part.rows(), own.iter().map(|value| Some(*value)));
                     }
                 }
-                Arc::new(BooleanArray::from(values))
+                let (values, nulls) = column.finish();
+                Arc::new(BooleanArray::new(values.into(), nulls))
             }
-            DataType::Int64 | DataType::Timestamp(..) => {
-                let mut values = vec![None; rows];
+            DataType::Int64 => {
+                let mut column = Spread::new(datasets);
                 for part in &parts {
-                    if let AttributeValues::Int64(own) | AttributeValues::Timestamp(own) = part.values() {
-                        scatter(&mut values, part.rows(), own.iter().copied());
+                    if let AttributeValues::Int64(own) = part.values() {
+                        column.put(part.rows(), own.iter().map(|value| Some(*value)));
                     }
                 }
-                if self.data_type == DataType::Int64 {
-                    Arc::new(Int64Array::from(values))
-                } else {
-                    let times = values.into_iter().map(|time| time.filter(|time| *time != i64::MIN));
-                    Arc::new(TimestampNanosecondArray::from_iter(times))
+                let (values, nulls) = column.finish();
+                Arc::new(Int64Array::new(values.into(), nulls))
+            }
+            DataType::Timestamp(..) => {
+                let mut column = Spread::new(datasets);
+                for part in &parts {
+                    if let AttributeValues::Timestamp(own) = part.values() {
+                        column.put(part.rows(), own.iter().map(|time| Some(*time).filter(|time| *time != i64::MIN)));
+                    }
                 }
+                let (values, nulls) = column.finish();
+                Arc::new(TimestampNanosecondArray::new(values.into(), nulls))
             }
             DataType::Float64 => {
-                let mut values = vec![None; rows];
+                let mut column = Spread::new(datasets);
                 for part in &parts {
                     match part.values() {
-                        AttributeValues::Float64(own) => scatter(&mut values, part.rows(), own.iter().copied()),
+                        AttributeValues::Float64(own) => column.put(part.rows(), own.iter().map(|value| Some(*value))),
                         AttributeValues::Int64(own) => {
-                            scatter(&mut values, part.rows(), own.iter().map(|value| *value as f64));
+                            column.put(part.rows(), own.iter().map(|value| Some(*value as f64)));
                         }
                         _ => {}
                     }
                 }
-                Arc::new(Float64Array::from(values))
+                let (values, nulls) = column.finish();
+                Arc::new(Float64Array::new(values.into(), nulls))
             }
             _ => {
-                let mut texts: Vec<Option<String>> = vec![None; rows];
+                let mut texts: Vec<Option<Cow<'_, str>>> = vec![None; datasets];
                 for part in &parts {
+                    if let AttributeValues::String(own) = part.values() {
+                        for (row, value) in part.rows().iter().zip(own.iter()) {
+                            texts[*row as usize] = Some(String::from_utf8_lossy(value));
+                        }
+                        continue;
+                    }
                     for row in part.rows() {
-                        texts[*row as usize] = part.get(*row).as_ref().map(Attribute::to_string);
+                        texts[*row as usize] = part.get(*row).map(|value| Cow::Owned(value.to_string()));
                     }
                 }
                 declaration::text(texts.iter().map(Option::as_deref))?

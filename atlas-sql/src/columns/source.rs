@@ -1,8 +1,8 @@
 //! Where the values of a column come from.
 
+use crate::cut::Cut;
 use crate::tensor::Reduction;
 use arrow::datatypes::DataType;
-use atlas_store::{DType, Region};
 use std::borrow::Cow;
 
 /// Where the values of a column come from. Families and attributes are positions in the [`super::View`].
@@ -24,12 +24,12 @@ pub(crate) enum Source {
     Dtype(usize),
     /// All of an array.
     Array(usize),
-    /// A region of an array.
-    Slice(usize, Region),
+    /// A part of an array.
+    Slice(usize, Cut),
     /// One cell of an array.
-    Element(usize, Vec<u64>),
-    /// A number of the cells of an array, or of a region of it.
-    Reduction(usize, Option<Region>, Reduction),
+    Element(usize, Cut),
+    /// A number of the cells of an array, or of a part of it.
+    Reduction(usize, Option<Cut>, Reduction),
     /// A column of the `arrays` table, whose rows are arrays and not datasets.
     Entry(EntryField),
 }
@@ -118,16 +118,6 @@ impl Statistic {
             Statistic::Sum => (cell.is_integer() || *cell == DataType::Boolean).then_some(DataType::Int64),
         }
     }
-
-    /// The dtype of this statistic of cells of `dtype`, as the store has it.
-    pub(crate) fn dtype(self, dtype: DType) -> DType {
-        match self {
-            Statistic::Min | Statistic::Max => dtype,
-            Statistic::Mean => DType::Float64,
-            Statistic::Sum if dtype.is_float() => DType::Float64,
-            Statistic::Sum | Statistic::NullCount | Statistic::RowCount => DType::Int64,
-        }
-    }
 }
 
 impl Source {
@@ -160,8 +150,16 @@ impl Source {
     pub(crate) fn cells(&self) -> Cow<'_, Source> {
         match self {
             Source::Reduction(family, None, _) => Cow::Owned(Source::Array(*family)),
-            Source::Reduction(family, Some(region), _) => Cow::Owned(Source::Slice(*family, region.clone())),
+            Source::Reduction(family, Some(cut), _) => Cow::Owned(Source::Slice(*family, cut.clone())),
             _ => Cow::Borrowed(self),
+        }
+    }
+
+    /// The part of the array that is read; `None` is all of it, or nothing.
+    pub(crate) fn cut(&self) -> Option<&Cut> {
+        match self {
+            Source::Slice(_, cut) | Source::Element(_, cut) | Source::Reduction(_, Some(cut), _) => Some(cut),
+            _ => None,
         }
     }
 }

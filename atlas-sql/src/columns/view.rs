@@ -36,8 +36,8 @@ pub(crate) struct FamilyColumn {
     pub(crate) tensor: Tensor,
     /// The shape, where all datasets that have the array share it.
     pub(crate) shape: Option<Vec<u64>>,
-    /// The rank, where all datasets that have the array share it.
-    pub(crate) rank: Option<usize>,
+    /// The lists of dimensions that it has in some dataset, in the order of the datasets.
+    pub(crate) dims: Vec<Vec<String>>,
 }
 
 impl fmt::Debug for View {
@@ -72,6 +72,21 @@ impl View {
         self.snapshot.family(&self.families[family].name).map_err(from_store)
     }
 
+    /// The position of the array that is the coordinate of a dimension: named like it, with that one dimension, in some
+    /// dataset that has the dimension in its array of `family`.
+    ///
+    /// # Cost
+    /// A look at the declarations up to the first such dataset.
+    pub(crate) fn coordinate(&self, family: usize, dim: &str) -> Result<Option<usize>> {
+        let Some(position) = self.families.iter().position(|family| family.name == dim) else { return Ok(None) };
+        let arrays = self.family(family)?;
+        let is_coordinate = self.family(position)?.entries().any(|(row, entry)| {
+            self.snapshot.schema(entry).dims.as_slice() == [dim]
+                && arrays.entry(row).is_some_and(|entry| self.snapshot.schema(entry).dims.iter().any(|own| own == dim))
+        });
+        Ok(is_coordinate.then_some(position))
+    }
+
     /// The rows of the `arrays` table: dataset row and family, by dataset and then array.
     pub(crate) fn entries(&self) -> &Arc<[(u32, u32)]> {
         self.entries.get_or_init(|| {
@@ -100,7 +115,7 @@ impl View {
             Source::Dims(_) => list(DataType::Utf8),
             Source::Dtype(_) => DataType::Utf8,
             Source::Array(family) => return self.families[*family].tensor.field(name),
-            Source::Slice(family, region) => return self.families[*family].tensor.sliced(region.shape()).field(name),
+            Source::Slice(family, cut) => return cut.tensor(&self.families[*family].tensor).field(name),
             Source::Element(family, _) => data_type(self.families[*family].dtype),
             Source::Reduction(family, _, reduction) => {
                 let cell = data_type(self.families[*family].dtype);
@@ -149,7 +164,9 @@ impl View {
         let column = self.column(source)?;
         match rows {
             [] => Ok(column.slice(0, 0)),
-            [first, .., last] if rows.is_sorted() && (last - first) as usize + 1 == rows.len() => {
+            [first, .., last]
+                if last.checked_sub(*first).is_some_and(|span| span as usize + 1 == rows.len()) && rows.is_sorted() =>
+            {
                 Ok(column.slice(*first as usize, rows.len()))
             }
             _ => Ok(arrow::compute::take(&column, &UInt32Array::from(rows.to_vec()), None)?),
@@ -204,21 +221,21 @@ impl View {
 
 impl FamilyColumn {
     fn new(snapshot: &Snapshot, family: &Family) -> Self {
-        let mut schemas = family.entries().map(|(_, entry)| snapshot.schema(entry));
+        let mut schemas = snapshot.declarations(family).into_iter();
         let first = schemas.next();
         let mut shape = first.map(|first| first.shape.clone());
         let mut rank = first.map(ArraySchema::rank);
         let mut dims = first.map(|first| first.dims.clone());
         let mut fill = first.and_then(|first| first.fill_value.clone());
         let mut never_filled = first.is_some_and(|first| first.fill_value.is_none());
+        let mut all_dims: Vec<Vec<String>> = dims.iter().cloned().collect();
         for schema in schemas {
-            // Datasets of one declaration share it.
-            if first.is_some_and(|first| std::ptr::eq(first, schema)) {
-                continue;
-            }
             shape = shape.filter(|shape| *shape == schema.shape);
             rank = rank.filter(|rank| *rank == schema.rank());
             dims = dims.filter(|dims| *dims == schema.dims);
+            if dims.is_none() && !all_dims.contains(&schema.dims) {
+                all_dims.push(schema.dims.clone());
+            }
             fill = fill.filter(|fill| Some(fill) == schema.fill_value.as_ref());
             never_filled &= schema.fill_value.is_none();
         }
@@ -244,7 +261,7 @@ impl FamilyColumn {
                 never_filled,
             },
             shape,
-            rank,
+            dims: all_dims,
         }
     }
 }

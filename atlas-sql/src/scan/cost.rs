@@ -2,6 +2,7 @@
 
 use super::exec::AtlasScanExec;
 use super::read::{self, Touched};
+use crate::cut::Cut;
 use crate::error::from_store;
 use crate::table::{Table, TableKind};
 use datafusion::error::Result;
@@ -13,7 +14,7 @@ use std::fmt;
 pub(crate) struct Cost {
     rows: (usize, usize),
     chunks_considered: u64,
-    touched: Touched,
+    pub(super) touched: Touched,
     /// Whether the rows left and the reads are a bound, since a predicate over cells is still to run.
     is_bound: bool,
 }
@@ -42,6 +43,11 @@ fn chunks_considered(table: &Table, touched: &[usize], decided: &[usize]) -> Res
         let source = &table.sources[*column];
         if let Some(family) = source.family() {
             *reads.entry(family).or_default() += u64::from(!source.is_catalog());
+            for dim in source.cut().into_iter().flat_map(Cut::labelled) {
+                if let Some(coordinate) = table.view.coordinate(family, dim)? {
+                    *reads.entry(coordinate).or_default() += 1;
+                }
+            }
         }
     }
     let mut chunks = 0;

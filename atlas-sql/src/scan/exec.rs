@@ -2,6 +2,7 @@
 
 use super::cost::{self, Cost};
 use super::filter::{self, Predicate};
+use super::read::Touched;
 use super::{order, read, stream};
 use crate::table::Table;
 use arrow::datatypes::SchemaRef;
@@ -127,6 +128,11 @@ impl AtlasScanExec {
 
     pub(crate) fn metrics_set(&self) -> &ExecutionPlanMetricsSet {
         &self.metrics
+    }
+
+    /// What it will read at most.
+    pub(crate) fn touched(&self) -> Result<Touched> {
+        cost::of(self).map(|cost| cost.touched)
     }
 
     /// The columns that are made while scanning, each once.

@@ -5,6 +5,7 @@ mod exec;
 mod filter;
 mod order;
 mod read;
+mod regions;
 mod stream;
 
 pub(crate) use exec::AtlasScanExec;

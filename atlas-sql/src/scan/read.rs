@@ -1,16 +1,16 @@
 //! Reading the values of one column for some rows; and what that costs, without doing it.
 
-use crate::call::cell;
+use super::regions::{self, Regions};
 use crate::columns::{EntryField, Source, View};
+use crate::cut::Cut;
 use crate::error::from_store;
 use crate::table::Table;
-use crate::tensor::{
-    Form, Reduction, Tensor, cells_array, data_type, fixed_size_list, null_cells, reduce, variable, without_cells,
-};
-use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array};
-use atlas_store::{CancelToken, Cells, Output, ReadHooks, ReadPlan, Region};
-use datafusion::error::Result;
-use std::ops::AddAssign;
+use crate::tensor::{Form, Reduction, Tensor, cells_array, data_type, fixed_size_list, null_cells, reduce, variable};
+use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array, new_null_array};
+use arrow::compute::{concat, take};
+use atlas_store::{ArraySchema, CancelToken, Output, ReadHooks, ReadPlan, Region};
+use datafusion::error::{DataFusionError, Result};
+use std::ops::{AddAssign, Range};
 use std::sync::Arc;
 
 /// The bytes of arrays that a batch holds, unless one row is larger.
@@ -52,57 +52,106 @@ fn present(view: &View, family: usize, rows: &[u32]) -> Result<(Vec<u32>, Vec<us
     Ok((datasets, positions))
 }
 
-/// The region of a source that is one region for every dataset; `None` is all of an array.
-fn region(source: &Source) -> Result<Option<Region>> {
-    match source {
-        Source::Slice(_, region) => Ok(Some(region.clone())),
-        Source::Element(_, index) => Ok(Some(cell(index)?)),
-        _ => Ok(None),
+/// A read of the same region from some datasets.
+struct Request {
+    /// `None` is all of an array, whatever its shape.
+    region: Option<Region>,
+    /// The datasets, which have the array.
+    datasets: Vec<u32>,
+    /// Where their values go, among all rows.
+    positions: Vec<usize>,
+}
+
+/// What is read for a source that is an array or a part of one. Rows without a request are NULL. `known` is the region of
+/// each row, where that was found before.
+fn requests(
+    view: &View,
+    source: &Source,
+    family: usize,
+    rows: &[u32],
+    known: Option<(&Regions, Range<usize>)>,
+    cancel: &CancelToken,
+) -> Result<(Vec<Request>, Touched)> {
+    let region = match source.cut() {
+        Some(Cut::Each(steps)) => {
+            let (groups, touched) = match known {
+                Some((regions, range)) => (regions.groups(range), Touched::default()),
+                None => {
+                    let (regions, touched) = regions::find(view, family, steps, rows, cancel)?;
+                    (regions.groups(0..regions.len()), touched)
+                }
+            };
+            let request = |(region, positions): (Region, Vec<usize>)| {
+                let datasets = positions.iter().map(|position| rows[*position]).collect();
+                Request { region: Some(region), datasets, positions }
+            };
+            return Ok((groups.into_iter().map(request).collect(), touched));
+        }
+        Some(Cut::Region(region)) => Some(region.clone()),
+        None => None,
+    };
+    let (datasets, positions) = present(view, family, rows)?;
+    let requests = if datasets.is_empty() { Vec::new() } else { vec![Request { region, datasets, positions }] };
+    Ok((requests, Touched::default()))
+}
+
+impl Request {
+    fn plan(&self, view: &View, family: usize) -> Result<ReadPlan> {
+        let name = &view.families[family].name;
+        view.snapshot.plan_across(name, &self.datasets, self.region.as_ref()).map_err(from_store)
     }
 }
 
-/// Whether values of this source are read one by one, since their shapes differ.
-fn is_ragged(view: &View, source: &Source) -> bool {
-    matches!(source, Source::Array(family)
-        if matches!(view.families[*family].tensor.form, Form::List | Form::Variable(_)))
-}
-
-/// What reading a column for these rows would touch.
+/// What reading a column for these rows would touch. Where labels decide it, their coordinates are read.
 pub(crate) fn plan(view: &View, source: &Source, rows: &[u32]) -> Result<Touched> {
     let source = source.cells();
     let (Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _)) = source.as_ref() else {
         return Ok(Touched::default());
     };
-    let (datasets, _) = present(view, *family, rows)?;
-    if datasets.is_empty() {
-        return Ok(Touched::default());
+    let (requests, mut touched) = requests(view, &source, *family, rows, None, &CancelToken::new())?;
+    for request in requests {
+        touched += Touched::of(&request.plan(view, *family)?);
     }
-    Ok(Touched::of(&read_plan(view, &source, *family, &datasets)?))
+    Ok(touched)
 }
 
-/// The read of a source that is an array or a part of one, for datasets that have it.
-fn read_plan(view: &View, source: &Source, family: usize, datasets: &[u32]) -> Result<ReadPlan> {
-    let name = &view.families[family].name;
-    let plan = match is_ragged(view, source) {
-        true => view.snapshot.plan_across(name, datasets, None),
-        false => view.snapshot.plan_stacked(name, datasets, region(source)?.as_ref()),
-    };
-    plan.map_err(from_store)
-}
-
-/// Bytes in memory of one row of a column.
+/// Bytes in memory of one row of a column; the most that it can be, where labels decide.
 pub(crate) fn row_bytes(view: &View, source: &Source, row: u32) -> Result<u64> {
-    let (cells, family) = match source.cells().as_ref() {
-        Source::Array(family) => {
-            let Some(entry) = view.family(*family)?.entry(row) else { return Ok(0) };
-            (view.snapshot.schema(entry).cell_count(), *family)
-        }
-        Source::Slice(family, region) => (region.shape().iter().product(), *family),
-        Source::Element(family, _) => (1, *family),
-        _ => return Ok(0),
+    let Some(family) = source.family().filter(|_| !source.is_catalog()) else { return Ok(0) };
+    let declared =
+        || Ok::<_, DataFusionError>(view.family(family)?.entry(row).map(|entry| view.snapshot.schema(entry)));
+    let cells = match source.cut() {
+        Some(Cut::Region(region)) => region.shape().iter().product(),
+        Some(cut) => match cut.same_cells() {
+            Some(cells) => cells,
+            None => declared()?.map_or(0, |schema| cut.most_cells(&schema.dims, &schema.shape)),
+        },
+        None => declared()?.map_or(0, ArraySchema::cell_count),
     };
+    Ok(cells_bytes(view, family, cells))
+}
+
+/// Bytes in memory of so many cells of an array.
+pub(crate) fn cells_bytes(view: &View, family: usize, cells: u64) -> u64 {
     // Text has no fixed size: two words a cell are its offset and a short text.
-    Ok(cells.saturating_mul(view.families[family].dtype.cell_bytes().unwrap_or(16) as u64))
+    cells.saturating_mul(view.families[family].dtype.cell_bytes().unwrap_or(16) as u64)
+}
+
+/// Whether a column reads cells that have no fixed size.
+pub(crate) fn is_text(view: &View, source: &Source) -> bool {
+    !source.is_catalog() && source.family().is_some_and(|family| view.families[family].dtype.cell_bytes().is_none())
+}
+
+/// Bytes of the text that a column reads for these rows, about; 0 where labels decide which that is.
+pub(crate) fn text_bytes(view: &View, source: &Source, rows: &[u32]) -> Result<u64> {
+    let source = source.cells();
+    let (Some(family), None | Some(Cut::Region(_))) = (source.family(), source.cut()) else { return Ok(0) };
+    let (requests, _) = requests(view, &source, family, rows, None, &CancelToken::new())?;
+    let mut bytes = 0u64;
+    for request in requests {
+        bytes = bytes.saturating_add(request.plan(view, family)?.decoded_bytes());
+    }
+    Ok(bytes)
 }
 
 /// How many batches the arrays of these rows fill, at least 1 and at most `most`. Arrays of few cells count as more,
@@ -123,153 +172,130 @@ pub(crate) fn batches(table: &Table, columns: &[usize], rows: &[u32], most: usiz
     Ok(usize::try_from(bytes.div_ceil(BATCH_BYTES)).unwrap_or(most).clamp(1, most))
 }
 
-/// The values of a column for these rows; `cancel` ends the read.
-pub(crate) fn read(view: &View, source: &Source, rows: &[u32], cancel: &CancelToken) -> Result<(ArrayRef, Touched)> {
-    let hooks = ReadHooks::new().cancelled_by(cancel);
+/// The values of a column for these rows; `cancel` ends the read. `known` is the region of each row, within a range of
+/// those that were found before.
+pub(crate) fn read(
+    view: &View,
+    source: &Source,
+    rows: &[u32],
+    known: Option<(&Regions, Range<usize>)>,
+    cancel: &CancelToken,
+) -> Result<(ArrayRef, Touched)> {
     let family = match source {
         Source::Array(family) | Source::Slice(family, _) | Source::Element(family, _) => *family,
-        Source::Reduction(family, _, reduction) => {
-            return read_reduced(view, &source.cells(), *family, *reduction, rows, hooks);
-        }
+        Source::Reduction(family, ..) => *family,
         Source::Entry(field) => return Ok((read_entries(view, *field, rows)?, Touched::default())),
         _ => return Ok((view.column_at(source, rows)?, Touched::default())),
     };
+    let array = &view.families[family].tensor;
+    let (requests, touched) = requests(view, source, family, rows, known, cancel)?;
+    if let Source::Reduction(_, _, reduction) = source {
+        let cells = Cells::read(view, family, requests, false, touched, cancel)?;
+        return Ok((cells.reduced(*reduction, rows.len())?, cells.touched));
+    }
     let tensor = match source {
-        Source::Slice(_, region) => view.families[family].tensor.sliced(region.shape()),
-        Source::Element(..) => view.families[family].tensor.sliced(&[]),
-        _ => view.families[family].tensor.clone(),
+        Source::Slice(_, cut) => cut.tensor(array),
+        Source::Element(..) => array.sliced(&[]),
+        _ => array.clone(),
     };
-    let (datasets, positions) = present(view, family, rows)?;
-    if datasets.is_empty() {
+    if requests.is_empty() {
         let data_type = tensor.field("")?.data_type().clone();
-        return Ok((arrow::array::new_null_array(&data_type, rows.len()), Touched::default()));
+        return Ok((new_null_array(&data_type, rows.len()), touched));
     }
-    if is_ragged(view, source) {
-        return read_ragged(view, family, &tensor, rows, hooks);
-    }
-    let name = &view.families[family].name;
-    let plan = view.snapshot.plan_stacked(name, &datasets, region(source)?.as_ref()).map_err(from_store)?;
-    let touched = Touched::of(&plan);
-    if let Source::Slice(_, region) = source
-        && region.is_empty()
-    {
-        let family = view.family(family)?;
-        let present = rows.iter().map(|row| family.entry(*row).is_some());
-        return Ok((without_cells(&tensor, region.shape(), present)?, touched));
-    }
-    let cells = plan.execute_joined(hooks).map_err(from_store)?;
-    let values = stacked(view, family, &tensor, &datasets, cells)?;
-    Ok((spread(values, &positions, rows.len())?, touched))
+    let cells = Cells::read(view, family, requests, tensor.is_tensor(), touched, cancel)?;
+    let touched = cells.touched;
+    Ok((cells.column(&tensor, rows.len())?, touched))
 }
 
-/// The column of an array that stacks the values of these datasets.
-fn stacked(view: &View, family: usize, tensor: &Tensor, datasets: &[u32], cells: Cells) -> Result<ArrayRef> {
-    let count = cells.len() / datasets.len().max(1);
-    let values = values(view, family, tensor, datasets.iter().map(|row| (*row, count)), cells)?;
-    match &tensor.form {
-        Form::Fixed(shape) => fixed_size_list(values, shape, datasets.len(), None),
-        _ => Ok(values),
-    }
+/// The cells of some values, one value after another.
+struct Cells {
+    cells: ArrayRef,
+    /// Of each value, its row, how many cells it has, and its shape.
+    values: Vec<(usize, usize, Vec<u64>)>,
+    touched: Touched,
 }
 
-/// The cells of the values of these datasets, which have so many each; NULL where they are the fill value and the column
-/// is no tensor.
-fn values(
-    view: &View,
-    family: usize,
-    tensor: &Tensor,
-    datasets: impl Iterator<Item = (u32, usize)>,
-    cells: Cells,
-) -> Result<ArrayRef> {
-    if tensor.is_tensor() {
-        return cells_array(view.families[family].dtype, cells, None);
+impl Cells {
+    /// Reads them, request by request. Those that equal their dataset's fill value are NULL, unless they are `as_stored`.
+    fn read(
+        view: &View,
+        family: usize,
+        requests: Vec<Request>,
+        as_stored: bool,
+        mut touched: Touched,
+        cancel: &CancelToken,
+    ) -> Result<Self> {
+        let dtype = view.families[family].dtype;
+        let arrays = view.family(family)?;
+        let fill = |row: &u32| arrays.entry(*row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref());
+        let mut parts: Vec<ArrayRef> = Vec::with_capacity(requests.len());
+        let mut values = Vec::new();
+        for request in requests {
+            let plan = request.plan(view, family)?;
+            touched += Touched::of(&plan);
+            let counts: Vec<usize> = plan.outputs().iter().map(Output::cell_count).collect();
+            if counts.iter().any(|count| *count > 0) {
+                let cells = plan.execute_joined(ReadHooks::new().cancelled_by(cancel)).map_err(from_store)?;
+                let fills = counts.iter().copied().zip(request.datasets.iter().map(fill));
+                let nulls = if as_stored { None } else { null_cells(dtype, &cells, &fills.collect::<Vec<_>>()) };
+                parts.push(cells_array(dtype, cells, nulls)?);
+            }
+            let shapes = plan.outputs().iter().map(|output| output.shape.clone());
+            values.extend(
+                request.positions.into_iter().zip(counts).zip(shapes).map(|((at, count), shape)| (at, count, shape)),
+            );
+        }
+        let cells = match parts.as_slice() {
+            [] => new_empty_array(&data_type(dtype)),
+            [one] => Arc::clone(one),
+            _ => concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
+        };
+        Ok(Cells { cells, values, touched })
     }
-    without_missing(view, family, datasets, cells)
-}
 
-/// The same; NULL where they are the fill value of their own dataset.
-fn without_missing(
-    view: &View,
-    family: usize,
-    datasets: impl Iterator<Item = (u32, usize)>,
-    cells: Cells,
-) -> Result<ArrayRef> {
-    let dtype = view.families[family].dtype;
-    let family = view.family(family)?;
-    let fill = |row| family.entry(row).and_then(|entry| view.snapshot.schema(entry).fill_value.as_ref());
-    let fills: Vec<_> = datasets.map(|(row, count)| (count, fill(row))).collect();
-    let nulls = null_cells(dtype, &cells, &fills);
-    cells_array(dtype, cells, nulls)
+    /// A number of the cells of each value.
+    fn reduced(&self, reduction: Reduction, rows: usize) -> Result<ArrayRef> {
+        let mut end = 0;
+        let mut ranges = vec![None; rows];
+        for (position, count, _) in &self.values {
+            ranges[*position] = Some(end..end + count);
+            end += count;
+        }
+        reduce(reduction, &self.cells, &ranges)
+    }
+
+    /// The values as a column of this type; rows without one are NULL.
+    fn column(self, tensor: &Tensor, rows: usize) -> Result<ArrayRef> {
+        let Cells { cells, values, .. } = self;
+        let positions: Vec<usize> = values.iter().map(|(position, ..)| *position).collect();
+        match &tensor.form {
+            Form::Scalar => spread(cells, &positions, rows),
+            Form::Fixed(shape) => spread(fixed_size_list(cells, shape, values.len(), None)?, &positions, rows),
+            Form::List | Form::Variable(_) if positions.is_sorted() => {
+                let mut shapes = vec![None; rows];
+                for (position, _, shape) in values {
+                    shapes[position] = Some(shape);
+                }
+                variable(tensor, cells, &shapes)
+            }
+            Form::List | Form::Variable(_) => {
+                let shapes: Vec<Option<Vec<u64>>> = values.into_iter().map(|(.., shape)| Some(shape)).collect();
+                spread(variable(tensor, cells, &shapes)?, &positions, rows)
+            }
+        }
+    }
 }
 
 /// Puts values at their positions; the other positions are NULL.
 fn spread(values: ArrayRef, positions: &[usize], rows: usize) -> Result<ArrayRef> {
-    if values.len() == rows {
+    if values.len() == rows && positions.is_sorted() {
         return Ok(values);
     }
     let mut indices: Vec<Option<u32>> = vec![None; rows];
     for (index, position) in (0u32..).zip(positions) {
         indices[*position] = Some(index);
     }
-    Ok(arrow::compute::take(&values, &UInt32Array::from(indices), None)?)
-}
-
-/// Arrays that each have their own shape.
-fn read_ragged(
-    view: &View,
-    family: usize,
-    tensor: &Tensor,
-    rows: &[u32],
-    hooks: ReadHooks<'_>,
-) -> Result<(ArrayRef, Touched)> {
-    let plan = view.snapshot.plan_across(&view.families[family].name, rows, None).map_err(from_store)?;
-    let (datasets, positions) = present(view, family, rows)?;
-    let cells = plan.execute_joined(hooks).map_err(from_store)?;
-    let counts = plan.outputs().iter().map(Output::cell_count);
-    let values = values(view, family, tensor, datasets.iter().copied().zip(counts), cells)?;
-    let mut shapes = vec![None; rows.len()];
-    for (position, output) in positions.into_iter().zip(plan.outputs()) {
-        shapes[position] = Some(output.shape.clone());
-    }
-    Ok((variable(tensor, values, &shapes)?, Touched::of(&plan)))
-}
-
-/// A number of the cells that `source` reads in each dataset, against the dataset's own fill value.
-fn read_reduced(
-    view: &View,
-    source: &Source,
-    family: usize,
-    reduction: Reduction,
-    rows: &[u32],
-    hooks: ReadHooks<'_>,
-) -> Result<(ArrayRef, Touched)> {
-    let cell = data_type(view.families[family].dtype);
-    let (datasets, positions) = present(view, family, rows)?;
-    if datasets.is_empty() {
-        let none = reduce(reduction, &new_empty_array(&cell), &vec![None; rows.len()])?;
-        return Ok((none, Touched::default()));
-    }
-    let plan = read_plan(view, source, family, &datasets)?;
-    let counts: Vec<usize> = match is_ragged(view, source) {
-        true => plan.outputs().iter().map(Output::cell_count).collect(),
-        false => {
-            let all: usize = plan.outputs().iter().map(Output::cell_count).sum();
-            vec![all / datasets.len(); datasets.len()]
-        }
-    };
-    let cells = if counts.iter().all(|count| *count == 0) {
-        new_empty_array(&cell)
-    } else {
-        let cells = plan.execute_joined(hooks).map_err(from_store)?;
-        without_missing(view, family, datasets.iter().copied().zip(counts.iter().copied()), cells)?
-    };
-    let mut end = 0;
-    let mut ranges = vec![None; rows.len()];
-    for (position, count) in positions.into_iter().zip(counts) {
-        ranges[position] = Some(end..end + count);
-        end += count;
-    }
-    Ok((reduce(reduction, &cells, &ranges)?, Touched::of(&plan)))
+    Ok(take(&values, &UInt32Array::from(indices), None)?)
 }
 
 /// The columns of the `arrays` table that are in segments and not in the catalog.

@@ -2,8 +2,8 @@
 
 use super::field::{Form, Tensor, data_type, list_size};
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Int32Array, ListArray, PrimitiveArray, StringArray,
-    StructArray, new_empty_array,
+    Array, ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, FixedSizeListArray, Int32Array, ListArray,
+    PrimitiveArray, StringArray, StructArray,
 };
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
@@ -91,13 +91,6 @@ pub(crate) fn variable(tensor: &Tensor, values: ArrayRef, shapes: &[Option<Vec<u
     Ok(Arc::new(StructArray::try_new(fields, vec![Arc::new(data), shape], nulls)?))
 }
 
-/// Values of `shape`, which has no cell, where `valid` says so, and NULL elsewhere. `tensor` is of those values or of
-/// what they were cut from.
-pub(crate) fn without_cells(tensor: &Tensor, shape: &[u64], valid: impl IntoIterator<Item = bool>) -> Result<ArrayRef> {
-    let shapes: Vec<Option<Vec<u64>>> = valid.into_iter().map(|valid| valid.then(|| shape.to_vec())).collect();
-    variable(&tensor.sliced(shape), new_empty_array(&tensor.cell), &shapes)
-}
-
 /// The offsets of lists of these lengths; `None` is a length past 2^64.
 fn offsets(lengths: impl Iterator<Item = Option<u64>>) -> Result<OffsetBuffer<i32>> {
     let mut ends = vec![0i32];
@@ -167,30 +160,43 @@ pub(crate) fn null_cells(dtype: DType, cells: &Cells, values: &[(usize, Option<&
     if values.iter().all(|(_, fill)| fill.is_none()) && dtype != DType::TimestampNanoseconds {
         return None;
     }
-    let mut valid = Vec::with_capacity(cells.len());
+    // Values of one declaration share their fill value, so that runs of them are one loop.
+    let mut runs: Vec<(usize, Option<&Scalar>)> = Vec::new();
     for &(count, fill) in values {
-        let own = valid.len()..valid.len() + count;
-        with_physical!(dtype.physical(), T => {
+        match runs.last_mut() {
+            Some((before, own)) if own.map(std::ptr::from_ref) == fill.map(std::ptr::from_ref) => *before += count,
+            _ => runs.push((count, fill)),
+        }
+    }
+    let mut valid = BooleanBufferBuilder::new(cells.len());
+    let mut start = 0;
+    for (count, fill) in runs {
+        let own = start..start + count;
+        start += count;
+        valid.append_buffer(&with_physical!(dtype.physical(), T => {
             let fill = fill.and_then(<T as Element>::from_scalar);
             let not_a_time = if dtype == DType::TimestampNanoseconds {
                 <T as Element>::from_scalar(&Scalar::Timestamp(i64::MIN))
             } else {
                 None
             };
-            let all = <T as Element>::unwrap(cells).unwrap_or(&[]);
-            valid.extend(all[own].iter().map(|&cell| !equals_fill(cell, fill) && not_a_time != Some(cell)));
-        }, var => {
-            let fill = fill.and_then(Scalar::as_bytes);
-            if let Cells::Var(all) = cells {
-                valid.extend(own.map(|cell| fill != Some(all.get(cell))));
+            let own = &<T as Element>::unwrap(cells).unwrap_or(&[])[own];
+            match (fill, not_a_time) {
+                (None, None) => BooleanBuffer::new_set(count),
+                (Some(fill), None) if fill.is_nan() => BooleanBuffer::collect_bool(count, |at| !own[at].is_nan()),
+                (Some(fill), None) => BooleanBuffer::collect_bool(count, |at| own[at] != fill),
+                (None, Some(none)) => BooleanBuffer::collect_bool(count, |at| own[at] != none),
+                (Some(fill), Some(none)) => {
+                    BooleanBuffer::collect_bool(count, |at| own[at] != fill && own[at] != none)
+                }
             }
-        });
+        }, var => {
+            match (cells, fill.and_then(Scalar::as_bytes)) {
+                (Cells::Var(all), Some(fill)) => BooleanBuffer::collect_bool(count, |at| all.get(own.start + at) != fill),
+                _ => BooleanBuffer::new_set(count),
+            }
+        }));
     }
-    let nulls = NullBuffer::from(valid);
+    let nulls = NullBuffer::new(valid.finish());
     (nulls.null_count() > 0).then_some(nulls)
-}
-
-/// Any NaN equals a fill value that is NaN.
-fn equals_fill<T: Element>(cell: T, fill: Option<T>) -> bool {
-    fill.is_some_and(|fill| cell == fill || (fill.is_nan() && cell.is_nan()))
 }

@@ -215,7 +215,19 @@ impl Tensor {
 
     /// The same, cut to a region of this shape.
     pub(crate) fn sliced(&self, shape: &[u64]) -> Tensor {
-        Tensor { form: Form::of_shape(shape, &self.cell), ..self.clone() }
+        // Of another rank there is no region, and every value is NULL.
+        let dims = self.dims.clone().filter(|dims| dims.len() == shape.len() || shape.is_empty());
+        Tensor { form: Form::of_shape(shape, &self.cell), dims, ..self.clone() }
+    }
+
+    /// The same, where each value is cut to a shape of its own.
+    pub(crate) fn ragged(&self) -> Tensor {
+        let form = match self.rank() {
+            Some(0) => Form::Scalar,
+            Some(1) if !is_number(&self.cell) => Form::List,
+            rank => Form::Variable(rank),
+        };
+        Tensor { form, ..self.clone() }
     }
 
     /// Whether missing cells can be told from the others: they are NULL, or the fill value is known.

@@ -54,7 +54,7 @@ pub(super) fn call_name(function: &str, arguments: &[Expr]) -> String {
 }
 
 /// A literal list of extents, such as `[0, 0]`.
-pub(crate) fn extents(function: &str, what: &str, value: Option<&ScalarValue>) -> Result<Vec<u64>> {
+pub(super) fn extents(function: &str, what: &str, value: Option<&ScalarValue>) -> Result<Vec<u64>> {
     let expected = || DataFusionError::Plan(format!("{function}: {what} must be a list of integers such as [0, 0]"));
     let values: ArrayRef = match value.ok_or_else(expected)? {
         ScalarValue::List(list) if list.len() == 1 && !list.is_null(0) => list.value(0),

@@ -34,7 +34,7 @@ pub(crate) fn unknown_fill(function: &str, field: &Field) -> Option<String> {
     (!tensor.knows_missing()).then(|| {
         format!(
             "{function}: which cells of {} are missing is not known here: its fill value differs between datasets, or \
-             the column is not from a store: call it on the array's own column",
+             the column is not from a store: call it on the array's own column, with literal arguments",
             field.name()
         )
     })

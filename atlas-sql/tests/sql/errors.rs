@@ -19,6 +19,14 @@ async fn bad_arguments_name_the_array_and_the_numbers() {
         ("SELECT slice(temp, depth, depth) FROM datasets", &["slice", "list of integers"]),
         ("SELECT slice(temp, [0, 0]) FROM datasets", &["slice(array, start, shape)", "2 arguments"]),
         ("SELECT slice(ragged, [0], [1]) FROM datasets", &["slice", "ragged", "rank 2"]),
+        (
+            "SELECT slice(ragged, [0, 0], [40000, 40000]) FROM datasets",
+            &["slice", "ragged", "[40000, 40000]", "more cells than it has in any dataset"],
+        ),
+        (
+            "SELECT slice(r, [0, 0], [40000, 40000]) FROM (SELECT nullif(ragged, ragged) AS r FROM datasets)",
+            &["slice", "40000"],
+        ),
         ("SELECT slice(station, [0], [1]) FROM datasets", &["slice", "array column", "station"]),
         ("SELECT element(temp, 0) FROM datasets", &["element", "temp", "rank 2", "1 ind"]),
         ("SELECT element(temp, 4, 0) FROM datasets", &["element", "temp", "4"]),

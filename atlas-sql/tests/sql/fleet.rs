@@ -91,8 +91,7 @@ pub(crate) fn fleet() -> Fleet {
         write(&store, &name, "single", schema, ArrayData::from_numbers(vec![], vec![single]).unwrap());
     }
     store.flush().unwrap();
-    let context = atlas_sql::session(&[("fleet".to_string(), store.clone())]).unwrap();
-    Fleet { store, context, _directory: directory }
+    Fleet::of(store, directory)
 }
 
 /// Defines and writes a whole array.
@@ -103,6 +102,12 @@ pub(crate) fn write(store: &Store, dataset: &str, array: &str, schema: ArraySche
 }
 
 impl Fleet {
+    /// What queries a store.
+    pub(crate) fn of(store: Store, directory: TempDir) -> Fleet {
+        let context = atlas_sql::session(&[("fleet".to_string(), store.clone())]).unwrap();
+        Fleet { store, context, _directory: directory }
+    }
+
     /// All rows of a query as one batch.
     pub(crate) async fn query(&self, sql: &str) -> RecordBatch {
         query(&self.context, sql).await

@@ -84,6 +84,18 @@ impl Catalog {
         self.families.get(array).map(|family| &**family).ok_or_else(|| Error::not_found("array", array))
     }
 
+    /// The declarations of a family's arrays, each once.
+    pub(crate) fn declarations(&self, family: &Family) -> Vec<&ArraySchema> {
+        let numbers = match family.schemas() {
+            Compact::All(number, count) => Vec::from_iter((*count > 0).then_some(*number)),
+            Compact::Each(numbers) => {
+                let mut seen = vec![false; self.schemas.len()];
+                numbers.iter().copied().filter(|number| !std::mem::replace(&mut seen[*number as usize], true)).collect()
+            }
+        };
+        numbers.into_iter().map(|number| &*self.schemas[number as usize]).collect()
+    }
+
     pub(crate) fn schema(&self, entry: ArrayEntry<'_>) -> &Arc<ArraySchema> {
         // Entries are made with a schema number that exists, and checked when a catalog is read.
         &self.schemas[entry.schema as usize]

@@ -153,8 +153,9 @@ impl ReadPlan {
         self.outputs.iter().fold(0, |sum, output| sum.saturating_add(output.bytes()))
     }
 
-    /// Bytes that decoding makes, pages that are wanted in part included.
-    pub(crate) fn decoded_bytes(&self) -> u64 {
+    /// Bytes that decoding makes, pages that are wanted in part included: what a read of text comes to, about, whose cells
+    /// have no fixed size.
+    pub fn decoded_bytes(&self) -> u64 {
         self.decoded_bytes
     }
 }

@@ -1,0 +1,47 @@
+//! The flags that say what queries may take of a server.
+
+use atlas_flight::Limits;
+use clap::Args;
+use std::time::Duration;
+
+/// What queries may take of a server; 0 is no limit.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits of SQL queries (0: no limit)")]
+pub(crate) struct LimitFlags {
+    /// Seconds that a query may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    query_timeout: u64,
+    /// MiB that sorts, joins and aggregations of one query may hold before they spill to disk, or fail
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    query_memory: usize,
+    /// MiB that a query may read of stores, by its plan
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    max_read: u64,
+    /// Rows that a result may have
+    #[arg(long, value_name = "ROWS", default_value_t = 0)]
+    max_result_rows: u64,
+    /// MiB that a result may have
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    max_result: u64,
+    /// Queries that run at a time
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    max_queries: usize,
+    /// Queries that wait for one of those to end
+    #[arg(long, value_name = "COUNT", default_value_t = 256)]
+    max_waiting: usize,
+}
+
+impl LimitFlags {
+    pub(crate) fn limits(&self) -> Limits {
+        let mebibytes = |count: u64| (count > 0).then(|| count.saturating_mul(1 << 20));
+        Limits {
+            timeout: (self.query_timeout > 0).then(|| Duration::from_secs(self.query_timeout)),
+            memory_bytes: (self.query_memory > 0).then(|| self.query_memory.saturating_mul(1 << 20)),
+            result_rows: Some(self.max_result_rows).filter(|rows| *rows > 0),
+            result_bytes: mebibytes(self.max_result),
+            read_bytes: mebibytes(self.max_read),
+            queries: if self.max_queries > 0 { self.max_queries } else { usize::MAX },
+            waiting_queries: if self.max_waiting > 0 { self.max_waiting } else { usize::MAX },
+        }
+    }
+}
