@@ -14,6 +14,7 @@ import trustme
 from adbc_driver_flightsql import DatabaseOptions
 
 from atlas_process import Server
+from test_jdbc import Jdbc, driver_jar
 
 ANN = ("ann", "correct: horse")
 BOB = ("bob", "battery")
@@ -134,7 +135,7 @@ def test_a_ticket_is_of_no_use_to_another_user(server, logins):
 # ADBC
 
 
-def test_adbc_logs_in_with_a_password_or_a_token(server, fleet, logins):
+def test_adbc_logs_in_with_a_password_or_a_token(server, logins):
     expected = rows(server.uri, login(ANN))
     assert expected == rows(server.uri, login(BOB)) == rows(server.uri, bearer(logins.token))
     for options in ({}, login(("ann", "wrong")), login(("nobody", "x")), bearer("anonymous")):
@@ -165,6 +166,36 @@ def test_a_user_sees_its_own_stores_only(server, logins):
         assert {info.descriptor.path[0] for info in client.list_flights(options=bob)} == {b"fleet"}
         with pytest.raises(REFUSED, match="no such store: other; served are fleet"):
             read(client, bob, "other")
+
+
+# JDBC
+
+
+def test_jdbc_logs_in_with_a_password_or_a_token(server, logins):
+    driver = driver_jar()
+    for login in ("user=bob&password=battery", f"token={logins.token}"):
+        jdbc = Jdbc(server, driver, f"useEncryption=false&{login}")
+        assert jdbc.rows("schemas") == [["fleet", "atlas"]]
+        for month in ("1", "2"):
+            ((expected,),) = rows(server.uri, bearer(logins.token), f"SELECT count(*) FROM datasets WHERE month = {month}")
+            sql = "SELECT count(*) FROM datasets WHERE month = ?"
+            assert jdbc.rows("prepared", sql, f"long:{month}") == [[str(expected)]]
+        jdbc.close()
+    for login in ("user=bob&password=wrong", "token=wrong"):
+        with pytest.raises(RuntimeError, match="(?i)unauthenticated|wrong|not known"):
+            Jdbc(server, driver, f"useEncryption=false&{login}").rows("schemas")
+
+
+def test_jdbc_connects_over_tls(atlas, fleet_store, authority, tmp_path):
+    driver = driver_jar()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Server(atlas, *tls_options(authority, tmp_path), fleet=fleet_store) as server:
+        jdbc = Jdbc(server, driver, f"tlsRootCerts={tmp_path / 'ca.pem'}&useSystemTrustStore=false")
+        assert jdbc.rows("schemas") == [["fleet", "atlas"]]
+        jdbc.close()
+
+
+# Servers
 
 
 def test_replicas_with_one_key_take_each_others_tokens(atlas, fleet_store, logins, tmp_path):

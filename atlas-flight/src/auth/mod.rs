@@ -1,7 +1,7 @@
 //! Who may call the server, and what each may read.
 //!
 //! Every call passes `layer` before it is routed: `credentials` reads its header, `authenticator` decides whose it is, and a
-//! [`caller`](Caller) goes with the call from there. [`Users`] is the file of users; `password` compares passwords, slowly
+//! `caller` goes with the call from there. [`Users`] is the file of users; `password` compares passwords, slowly
 //! and few at a time; `session` makes the tokens that a handshake gives; [`Key`] signs those and the tickets.
 //!
 //! | a client sends | it is |
