@@ -9,6 +9,7 @@
 //! (planning) → a stream of Arrow batches. Errors become gRPC codes in `status`; the tickets that clients carry back are
 //! made and opened in `ticket`. [`client`] is the other end of the wire.
 
+pub mod arrays;
 pub mod auth;
 pub mod bulk;
 pub mod client;

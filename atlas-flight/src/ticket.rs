@@ -100,6 +100,9 @@ pub(crate) struct StatementTicket {
     /// The parameters' values: one row of an Arrow IPC stream; empty where there are none.
     #[prost(bytes = "bytes", tag = "2")]
     pub(crate) parameters: Bytes,
+    /// The name of the format of array columns; empty for the default.
+    #[prost(string, tag = "3")]
+    pub(crate) array_format: String,
 }
 
 /// A prepared statement: what its handle holds.
@@ -117,6 +120,9 @@ pub(crate) struct PreparedTicket {
     /// The values that were bound when the handle was made, as in [`StatementTicket`].
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) parameters: Bytes,
+    /// The name of the format of array columns, as in [`StatementTicket`].
+    #[prost(string, tag = "5")]
+    pub(crate) array_format: String,
 }
 
 /// Accepts tickets, and gives what makes them.

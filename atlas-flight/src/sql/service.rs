@@ -3,6 +3,7 @@
 use super::parameters::{Parameters, parameter_schema};
 use super::prepared::{self, BoundValues};
 use super::{browse, guard, info, placeholders, types};
+use crate::arrays::ArrayFormat;
 use crate::auth::{self, Caller, Purpose};
 use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
@@ -63,7 +64,12 @@ impl SqlService {
     /// The schema of a prepared statement's result, whether or not values are bound.
     pub(crate) async fn prepared_schema(&self, caller: &Caller, handle: &Bytes) -> Result<Bytes, Status> {
         let statement = self.prepared(caller, handle)?;
-        let open = self.views.of(caller)?.queries.plan_open(&statement.sql).await?;
+        let open = self
+            .views
+            .of(caller)?
+            .queries
+            .plan_open(&statement.sql, ArrayFormat::of_ticket(&statement.array_format))
+            .await?;
         schema_bytes(&open.schema)
     }
 
@@ -90,18 +96,26 @@ impl SqlService {
         &self,
         sql: &str,
         parameters: &Parameters,
+        format: ArrayFormat,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request)?;
-        let planned = self.views.of(&caller)?.queries.plan(sql, parameters).await?;
-        let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()? };
+        let planned = self.views.of(&caller)?.queries.plan(sql, parameters, format).await?;
+        let array_format = format.to_string();
+        let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()?, array_format };
         let statement_handle = self.tickets.sealer(&caller).seal(Purpose::Statement, &handle);
         answer(planned.schema(), &TicketStatementQuery { statement_handle }, request.into_inner())
     }
 
-    async fn run(&self, caller: &Caller, sql: &str, parameters: &Parameters) -> Result<Response<DataStream>, Status> {
+    async fn run(
+        &self,
+        caller: &Caller,
+        sql: &str,
+        parameters: &Parameters,
+        format: ArrayFormat,
+    ) -> Result<Response<DataStream>, Status> {
         let view = self.views.of(caller)?;
-        let planned = view.queries.plan(sql, parameters).await?;
+        let planned = view.queries.plan(sql, parameters, format).await?;
         Ok(Response::new(view.queries.run(planned).await?))
     }
 }
@@ -141,7 +155,8 @@ impl FlightSqlService for SqlService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         no_transactions(query.transaction_id.as_ref())?;
-        self.query_info(&query.query, &Parameters::default(), request).await
+        let format = ArrayFormat::of_call(request.metadata())?;
+        self.query_info(&query.query, &Parameters::default(), format, request).await
     }
 
     async fn do_get_statement(
@@ -153,7 +168,8 @@ impl FlightSqlService for SqlService {
         let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
         tracing::debug!(user = &*caller.user, sql = statement.sql, "run a query");
-        self.run(&caller, &statement.sql, &parameters).await
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.run(&caller, &statement.sql, &parameters, format).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -164,8 +180,9 @@ impl FlightSqlService for SqlService {
         no_transactions(query.transaction_id.as_ref())?;
         guard::check(&query.query)?;
         let caller = Caller::of(&request)?;
+        let format = ArrayFormat::of_call(request.metadata())?;
         let numbered = placeholders::number(&query.query)?;
-        let open = self.views.of(&caller)?.queries.plan_open(&numbered.sql).await?;
+        let open = self.views.of(&caller)?.queries.plan_open(&numbered.sql, format).await?;
         let dataset_schema = schema_bytes(&open.schema)?;
         let parameter_schema = schema_bytes(&parameter_schema(&open.plan, numbered.count)?)?;
         let statement = PreparedTicket {
@@ -173,6 +190,7 @@ impl FlightSqlService for SqlService {
             parameter_count: numbered.count as u64,
             id: auth::random_id()?,
             parameters: Bytes::new(),
+            array_format: format.to_string(),
         };
         let prepared_statement_handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &statement);
         Ok(ActionCreatePreparedStatementResult { prepared_statement_handle, dataset_schema, parameter_schema })
@@ -212,7 +230,8 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<FlightInfo>, Status> {
         let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
         // The ticket holds the values: binding others, or closing the statement, leaves this read as it is.
-        self.query_info(&statement.sql, &self.parameters(&statement)?, request).await
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.query_info(&statement.sql, &self.parameters(&statement)?, format, request).await
     }
 
     async fn do_get_prepared_statement(
@@ -222,7 +241,8 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<DataStream>, Status> {
         let caller = Caller::of(&request)?;
         let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
-        self.run(&caller, &statement.sql, &self.parameters(&statement)?).await
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.run(&caller, &statement.sql, &self.parameters(&statement)?, format).await
     }
 
     async fn get_flight_info_catalogs(
@@ -270,7 +290,8 @@ impl FlightSqlService for SqlService {
         query: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        whole(browse::tables(&self.view(&request)?.queries, query).await)
+        let format = ArrayFormat::of_call(request.metadata())?;
+        whole(browse::tables(&self.view(&request)?.queries, query, format).await)
     }
 
     async fn get_flight_info_table_types(

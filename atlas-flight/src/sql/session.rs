@@ -4,6 +4,7 @@ use super::parameters::Parameters;
 use super::session_options::SessionOptions;
 use super::workers::Workers;
 use super::{boundary, guard};
+use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
 use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
@@ -42,7 +43,7 @@ pub(crate) struct Open {
 /// A query that has been planned, and the schema that its result has for a client.
 pub(crate) struct Planned {
     plan: LogicalPlan,
-    schema: SchemaRef,
+    columns: Shaped,
 }
 
 impl Queries {
@@ -69,12 +70,12 @@ impl Queries {
         SessionOptions { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
     }
 
-    /// Plans `sql` with its parameters, if any, left open.
+    /// Plans `sql` with its parameters, if any, left open; its array columns come in this format.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` and `NOT_FOUND` for what the query gets wrong, `PERMISSION_DENIED` where it would change
     /// something, `RESOURCE_EXHAUSTED` where it is too much to plan.
-    pub(crate) async fn plan_open(&self, sql: &str) -> Result<Open, Status> {
+    pub(crate) async fn plan_open(&self, sql: &str, format: ArrayFormat) -> Result<Open, Status> {
         guard::check(sql)?;
         let (state, sql) = (self.session().state(), sql.to_string());
         let planning = async move {
@@ -86,16 +87,22 @@ impl Queries {
                 }
                 analyzed => analyzed?,
             };
+            let schema = Arc::clone(shaped(format, &schema)?.schema());
             Ok(Open { plan, schema })
         };
         self.workers.plan(planning).await
     }
 
-    /// Plans `sql` with values for all of its parameters.
+    /// Plans `sql` with values for all of its parameters; its array columns come in this format.
     ///
     /// # Errors
     /// As [`Queries::plan_open`]; `INVALID_ARGUMENT` where values are missing.
-    pub(crate) async fn plan(&self, sql: &str, parameters: &Parameters) -> Result<Planned, Status> {
+    pub(crate) async fn plan(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        format: ArrayFormat,
+    ) -> Result<Planned, Status> {
         guard::check(sql)?;
         let (state, sql, parameters) = (self.session().state(), sql.to_string(), parameters.clone());
         let planning = async move {
@@ -105,8 +112,8 @@ impl Queries {
             } else if let Some(name) = plan.get_parameter_names().ok().and_then(|names| names.into_iter().min()) {
                 return Err(status::status(Code::InvalidArgument, &format!("parameter {name} has no value")));
             }
-            let schema = result_schema(&state, &plan)?;
-            Ok(Planned { plan, schema })
+            let columns = shaped(format, &result_schema(&state, &plan)?)?;
+            Ok(Planned { plan, columns })
         };
         self.workers.plan(planning).await
     }
@@ -119,7 +126,7 @@ impl Queries {
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
         let deadline = Deadline::of(&self.limits);
         let permit = deadline.within(self.admission.admit()).await??;
-        let Planned { plan, schema } = query;
+        let Planned { plan, columns } = query;
         let query = DataFrame::new(self.state_of_query()?, plan);
         let read_limit = self.limits.read_bytes;
         let check = move |plan: &dyn ExecutionPlan| match read_limit {
@@ -132,11 +139,12 @@ impl Queries {
         let memory_bytes = self.limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
         let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
-        let announced = schema.clone();
+        let schema = Arc::clone(columns.schema());
         let mut count = ResultCount::new(&self.limits);
         let batches = deadline.limit(batches).map(move |batch| {
             let _held_while_the_query_runs = &permit;
-            let batch = boundary::client_batch(&batch?.map_err(failed)?, &announced)?;
+            let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
+            let batch = columns.batch(batch).map_err(|error| status::from_arrow(&error))?;
             count.add(batch.num_rows(), batch_bytes(&batch))?;
             Ok(batch)
         });
@@ -158,8 +166,13 @@ impl Queries {
 impl Planned {
     /// The schema that the result has for a client.
     pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.columns.schema()
     }
+}
+
+/// The columns of a client's schema, with arrays in this format.
+pub(super) fn shaped(format: ArrayFormat, schema: &SchemaRef) -> Result<Shaped, Status> {
+    Shaped::try_new(format, schema).map_err(|error| status::from_arrow(&error))
 }
 
 /// The plan of a query that only reads.
