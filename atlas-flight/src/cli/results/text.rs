@@ -3,7 +3,7 @@
 use super::Sink;
 use crate::cli::{Failure, Output};
 use atlas_flight::arrays::{is_nested, json_text, nested};
-use datafusion::arrow::array::{Array, ArrayRef, StringBuilder};
+use datafusion::arrow::array::Array;
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::error::ArrowError;
