@@ -146,7 +146,7 @@ impl Step {
     fn text(&self, array: &str, is_cell: bool) -> String {
         let mut text = String::new();
         match self {
-            Step::Place(Place::Region(region), _) => return region_text(array, region, is_cell),
+            Step::Place(Place::Region(region), _) => region_text(array, region, is_cell),
             Step::Place(Place::Named(named), _) => {
                 for Along { dim, start, size } in &named.ranges {
                     // Writing to a string cannot fail.
