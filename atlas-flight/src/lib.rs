@@ -5,18 +5,22 @@
 //! - **Flight SQL** ([`server`]): statements, prepared statements and the browsing calls of ADBC, JDBC and ODBC.
 //! - **plain Flight**: stacked reads named by a path (`[store, array]`) or by a JSON command ([`bulk`]).
 //!
-//! A request goes `service` (routing) → `sql` or [`bulk`] (planning) → a stream of Arrow batches. Errors become gRPC
-//! codes in `status`; the tickets that clients carry back are made and opened in `ticket`. [`client`] is the other end
-//! of the wire.
+//! A request goes [`auth`] (whose is it?) → `service` (routing) → `view` (what may that user see?) → `sql` or [`bulk`]
+//! (planning) → a stream of Arrow batches. Errors become gRPC codes in `status`; the tickets that clients carry back are
+//! made and opened in `ticket`. [`client`] is the other end of the wire.
 
+pub mod arrays;
+pub mod auth;
 pub mod bulk;
 pub mod client;
 pub mod server;
+pub mod tls;
 
 mod limits;
 mod service;
 mod sql;
 mod status;
 mod ticket;
+mod view;
 
 pub use limits::Limits;

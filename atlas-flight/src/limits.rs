@@ -226,7 +226,7 @@ mod tests {
         let mut fifth = Box::pin(admission.admit());
         assert!((&mut fifth).now_or_never().is_none());
         drop(third);
-        fifth.await.unwrap();
+        drop(fifth.await.unwrap());
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The server: a listener, the Flight service and the health service.
 
+use crate::auth::{Authenticated, Authenticator, Key, Users};
 use crate::limits::Limits;
 use crate::service::AtlasService;
+use crate::tls::Tls;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
@@ -17,6 +20,53 @@ const MAX_REQUEST_BYTES: usize = 64 << 20;
 
 /// How long streams that run may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// For how long the token of a handshake is good, unless it is said otherwise.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// How a server is secured, and what queries may take. The default is for this machine alone: neither encryption nor users, and a random key.
+#[derive(Debug)]
+pub struct ServerOptions {
+    /// Certificate and key; the server speaks TLS if there are some.
+    pub tls: Option<Tls>,
+    /// Who may log in, and read what; everybody reads everything where there are none.
+    pub users: Option<Users>,
+    /// What tickets and tokens are signed with; a random key where there is none. Replicas need the same.
+    pub key: Option<Key>,
+    /// For how long the token of a handshake is good.
+    pub token_lifetime: Duration,
+    /// What queries may take.
+    pub limits: Limits,
+    /// Listens where other machines can connect, though there is no TLS or no login.
+    pub insecure: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        ServerOptions {
+            tls: None,
+            users: None,
+            key: None,
+            token_lifetime: TOKEN_LIFETIME,
+            limits: Limits::default(),
+            insecure: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// What is missing for others than this machine's users to connect, if anything: a client certificate is as good as a
+    /// password.
+    pub fn missing(&self) -> Option<&'static str> {
+        let asks = self.users.is_some() || self.tls.as_ref().is_some_and(Tls::asks_for_certificates);
+        match (&self.tls, asks) {
+            (None, false) => Some("there is neither TLS nor a login"),
+            (None, true) => Some("there is no TLS: passwords and data could be read on the way"),
+            (Some(_), false) => Some("there is no login: anybody could read the stores"),
+            (Some(_), true) => None,
+        }
+    }
+}
 
 /// A server that is bound to its address and not yet running.
 ///
@@ -34,6 +84,8 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     service: AtlasService,
+    authenticator: Authenticator,
+    tls: Option<Tls>,
 }
 
 /// Why a server does not start, or stops; one line.
@@ -57,13 +109,25 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {}
 
 impl Server {
-    /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name, within these
-    /// limits. The first store is the default schema of SQL.
+    /// Binds to `listen` (`host:port`; port 0 takes a free one) to serve these stores, each under its name, to whoever is on
+    /// this machine, within these limits. The first store is the default schema of SQL.
     ///
     /// # Errors
-    /// Where the address is in use or not of this machine, is not a loopback address (there is no TLS and nobody is asked
-    /// for a password), or where the stores' names are not distinct.
+    /// As [`Server::bind_with`].
     pub async fn bind(listen: &str, stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
+        Self::bind_with(listen, stores, ServerOptions { limits, ..ServerOptions::default() }).await
+    }
+
+    /// Binds to `listen` to serve these stores, secured as `options` say.
+    ///
+    /// # Errors
+    /// Where the address is in use or not of this machine, where it is no loopback address and TLS or a login is missing,
+    /// or where the stores' names are not distinct.
+    pub async fn bind_with(
+        listen: &str,
+        stores: Vec<(String, Store)>,
+        options: ServerOptions,
+    ) -> Result<Self, ServeError> {
         check_names(&stores)?;
         let failed = |error: std::io::Error| {
             let reason = match error.kind() {
@@ -75,16 +139,24 @@ impl Server {
             ServeError::new(format!("cannot listen on {listen}: {reason}"))
         };
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen).await.map_err(failed)?.collect();
-        if let Some(open) = addresses.iter().find(|address| !address.ip().is_loopback()) {
-            return Err(ServeError::new(format!(
-                "cannot listen on {listen}: {} can be reached from other machines, and there is no TLS or login yet",
-                open.ip()
-            )));
+        let open = addresses.iter().find(|address| !address.ip().is_loopback());
+        if let (Some(open), Some(missing), false) = (open, options.missing(), options.insecure) {
+            let ip = open.ip();
+            let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
+            return Err(ServeError::new(message));
         }
+        let ServerOptions { tls, users, key, token_lifetime, limits, insecure: _ } = options;
+        let key = key.map_or_else(Key::random, Ok)?;
+        for named in users.iter().flat_map(Users::named_stores) {
+            if !stores.iter().any(|(name, _)| name == named) {
+                tracing::warn!(store = named, "the users file names a store that is not served");
+            }
+        }
+        let authenticator = Authenticator::new(users, key.clone(), token_lifetime)?;
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores, limits)?;
-        Ok(Server { listener, local_addr, service })
+        let service = AtlasService::new(stores, limits, key)?;
+        Ok(Server { listener, local_addr, service, authenticator, tls })
     }
 
     /// The address that the server is bound to.
@@ -100,16 +172,24 @@ impl Server {
         let flight = FlightServiceServer::new(self.service)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(usize::MAX);
+        // Health alone is anybody's to ask.
+        let flight = Authenticated::new(flight, Arc::new(self.authenticator));
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tonic::transport::Server::builder()
-            .add_service(health)
-            .add_service(flight)
-            .serve_with_incoming_shutdown(TcpIncoming::from(self.listener).with_nodelay(Some(true)), async {
+        let mut server = tonic::transport::Server::builder();
+        if let Some(tls) = self.tls {
+            server = server
+                .tls_config(tls.config())
+                .map_err(|error| ServeError::new(format!("TLS cannot be set up: {error}")))?;
+        }
+        let serving = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
+            TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+            async {
                 // A sender that is gone means stop, too.
                 let _ = stopped.await;
-            });
+            },
+        );
         tokio::pin!(serving);
         let failed = |error: tonic::transport::Error| ServeError::new(format!("the server stopped: {error}"));
         tokio::select! {

@@ -1,8 +1,10 @@
 //! Tickets: what a client carries from GetFlightInfo to DoGet.
 //!
-//! A ticket says everything that DoGet needs, so that any server which serves the same store can redeem it, and as often
-//! as a client likes. [`seal`] and [`open`] are the only places where tickets are made and accepted.
+//! A ticket says everything that DoGet needs, so that any server which serves the same store and has the same key can redeem
+//! it, as often as a client likes. It is signed, and good for the user whom it was given to. The handle of a prepared
+//! statement is one, too. [`Sealer`] makes them all, and [`Tickets`] accepts them.
 
+use crate::auth::{Caller, Key, OpenError, Opened, Purpose};
 use crate::status;
 use arrow_flight::Ticket;
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use prost::Message;
 use tonic::{Code, Status};
 
 /// Begins each ticket of a stacked read. Flight SQL tickets are protobuf `Any` messages and begin with another byte.
-const STACKED_MAGIC: &[u8] = b"ATS1";
+const STACKED_MAGIC: &[u8] = b"ATS2";
 
 /// A part of a stacked read: some datasets of one snapshot, and the columns to make of them.
 #[derive(Clone, PartialEq, Message)]
@@ -98,34 +100,101 @@ pub(crate) struct StatementTicket {
     /// The parameters' values: one row of an Arrow IPC stream; empty where there are none.
     #[prost(bytes = "bytes", tag = "2")]
     pub(crate) parameters: Bytes,
+    /// The name of the format of array columns; empty for the default.
+    #[prost(string, tag = "3")]
+    pub(crate) array_format: String,
 }
 
-/// The ticket of a part of a stacked read.
-pub(crate) fn seal_stacked(ticket: &StackedTicket) -> Ticket {
-    let mut bytes = STACKED_MAGIC.to_vec();
-    bytes.extend(seal(ticket));
-    Ticket::new(bytes)
+/// A prepared statement: what its handle holds.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PreparedTicket {
+    /// The query, its parameters as `$1`, `$2`, …
+    #[prost(string, tag = "1")]
+    pub(crate) sql: String,
+    /// How many parameters it has.
+    #[prost(uint64, tag = "2")]
+    pub(crate) parameter_count: u64,
+    /// Tells statements of the same text apart.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(crate) id: Bytes,
+    /// The values that were bound when the handle was made, as in [`StatementTicket`].
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(crate) parameters: Bytes,
+    /// The name of the format of array columns, as in [`StatementTicket`].
+    #[prost(string, tag = "5")]
+    pub(crate) array_format: String,
 }
 
-/// The part of a stacked read that a ticket names; `None` where it is a ticket of another kind.
-///
-/// # Errors
-/// `INVALID_ARGUMENT` where it claims to be one and cannot be read.
-pub(crate) fn open_stacked(ticket: &Ticket) -> Result<Option<StackedTicket>, Status> {
-    ticket.ticket.strip_prefix(STACKED_MAGIC).map(open).transpose()
+/// Accepts tickets, and gives what makes them.
+#[derive(Clone)]
+pub(crate) struct Tickets {
+    key: Key,
 }
 
-/// The bytes that a client carries for `message`.
-pub(crate) fn seal(message: &impl Message) -> Bytes {
-    message.encode_to_vec().into()
+impl Tickets {
+    /// Tickets signed with this key.
+    pub(crate) fn new(key: Key) -> Self {
+        Tickets { key }
+    }
+
+    /// Makes tickets for one caller.
+    pub(crate) fn sealer(&self, caller: &Caller) -> Sealer {
+        Sealer { key: self.key.clone(), caller: caller.clone() }
+    }
+
+    /// The part of a stacked read that a ticket names; `None` where it is a ticket of another kind.
+    ///
+    /// # Errors
+    /// As [`Tickets::open`].
+    pub(crate) fn open_stacked(&self, caller: &Caller, ticket: &Ticket) -> Result<Option<StackedTicket>, Status> {
+        let sealed = ticket.ticket.strip_prefix(STACKED_MAGIC);
+        sealed.map(|sealed| self.open(Purpose::Stacked, caller, sealed)).transpose()
+    }
+
+    /// The message that `caller` brought back.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` where the bytes are none that a [`Sealer`] makes, `PERMISSION_DENIED` where they were changed,
+    /// signed with another key, or given to another user.
+    pub(crate) fn open<M: Message + Default>(
+        &self,
+        purpose: Purpose,
+        caller: &Caller,
+        bytes: &[u8],
+    ) -> Result<M, Status> {
+        let what = if purpose == Purpose::Prepared { "prepared statement" } else { "ticket" };
+        let refused = |code: Code, why: &str| status::status(code, &format!("the {what} {why}"));
+        match self.key.open(purpose, bytes) {
+            Ok(Opened { user, message }) if *user == *caller.user => Ok(message),
+            Ok(_) => Err(refused(Code::PermissionDenied, "was given to another user")),
+            Err(OpenError::Forged) => Err(refused(
+                Code::PermissionDenied,
+                "is not one that this server gave, or the server has another key since: ask for a new one",
+            )),
+            Err(OpenError::Malformed) => Err(refused(Code::InvalidArgument, "is not one that this server gave")),
+        }
+    }
 }
 
-/// The message that a client brought back.
-///
-/// # Errors
-/// `INVALID_ARGUMENT` where the bytes are none that [`seal`] made.
-pub(crate) fn open<M: Message + Default>(bytes: &[u8]) -> Result<M, Status> {
-    M::decode(bytes).map_err(|_| status::status(Code::InvalidArgument, "the ticket is not one that this server gave"))
+/// Makes the tickets of one caller.
+#[derive(Clone)]
+pub(crate) struct Sealer {
+    key: Key,
+    caller: Caller,
+}
+
+impl Sealer {
+    /// The bytes that the caller carries for `message`.
+    pub(crate) fn seal(&self, purpose: Purpose, message: &impl Message) -> Bytes {
+        self.key.seal(purpose, &self.caller.user, message).into()
+    }
+
+    /// The ticket of a part of a stacked read.
+    pub(crate) fn stacked(&self, ticket: &StackedTicket) -> Ticket {
+        let mut bytes = STACKED_MAGIC.to_vec();
+        bytes.extend(self.seal(Purpose::Stacked, ticket));
+        Ticket::new(bytes)
+    }
 }
 
 /// Datasets' rows as [`StackedTicket::runs`].
@@ -171,6 +240,7 @@ pub(crate) fn rows_of(runs: &[i64], dataset_count: usize) -> Result<Vec<u32>, St
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn rows_survive_their_runs() {
@@ -189,11 +259,27 @@ mod tests {
     }
 
     #[test]
-    fn damaged_tickets_are_refused() {
-        let ticket = seal_stacked(&StackedTicket { store: "fleet".into(), ..StackedTicket::default() });
-        assert_eq!(open_stacked(&ticket).unwrap().unwrap().store, "fleet");
-        let cut = Ticket::new(ticket.ticket.slice(..ticket.ticket.len() - 1));
-        assert_eq!(open_stacked(&cut).unwrap_err().code(), Code::InvalidArgument);
-        assert!(open_stacked(&Ticket::new("\nother")).unwrap().is_none());
+    fn tickets_are_good_for_their_user_and_nobody_else() {
+        let tickets = Tickets::new(Key::random().unwrap());
+        let (ann, bob) = (Caller::new("ann", Arc::default()), Caller::new("bob", Arc::default()));
+        let read = StackedTicket { store: "fleet".into(), ..StackedTicket::default() };
+        let ticket = tickets.sealer(&ann).stacked(&read);
+        assert_eq!(tickets.open_stacked(&ann, &ticket).unwrap().unwrap().store, "fleet");
+        let replica = tickets.clone();
+        assert!(replica.open_stacked(&ann, &ticket).is_ok());
+        for refused in [
+            tickets.open_stacked(&bob, &ticket),
+            tickets.open_stacked(&Caller::anybody(), &ticket),
+            Tickets::new(Key::random().unwrap()).open_stacked(&ann, &ticket),
+            tickets.open_stacked(&ann, &Ticket::new(ticket.ticket.slice(..ticket.ticket.len() - 1))),
+        ] {
+            assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+        }
+        let short = Ticket::new(ticket.ticket.slice(..20));
+        assert_eq!(tickets.open_stacked(&ann, &short).unwrap_err().code(), Code::InvalidArgument);
+        assert!(tickets.open_stacked(&ann, &Ticket::new("\nother")).unwrap().is_none());
+        let statement = tickets.sealer(&ann).seal(Purpose::Statement, &StatementTicket::default());
+        let crossed = tickets.open::<PreparedTicket>(Purpose::Prepared, &ann, &statement);
+        assert_eq!(crossed.unwrap_err().code(), Code::PermissionDenied);
     }
 }

@@ -314,7 +314,7 @@ async fn a_stream_may_be_dropped_and_the_server_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changed_tickets_are_refused_or_read_something_that_is_there() {
+async fn changed_tickets_are_refused() {
     let fixture = Fixture::start().await;
     let mut client = fixture.flight().await;
     let mut tickets = Vec::new();
@@ -342,11 +342,11 @@ async fn changed_tickets_are_refused_or_read_something_that_is_there() {
         }
         if let Err(status) = fetch(&mut client, Ticket::new(bytes.clone())).await {
             refused += 1;
-            let codes = [Code::InvalidArgument, Code::NotFound, Code::ResourceExhausted];
+            let codes = [Code::InvalidArgument, Code::PermissionDenied];
             assert!(codes.contains(&status.code()), "{status:?} for {bytes:?}");
         }
     }
-    assert!(refused > 300, "{refused}");
+    assert!(refused > 500, "{refused}: all but those that were replaced by what they were");
 }
 
 #[tokio::test(flavor = "multi_thread")]

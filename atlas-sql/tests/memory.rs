@@ -105,7 +105,7 @@ fn scans_hold_little_of_what_they_read(Big { context, .. }: &Big) {
         ("SELECT dataset, line, log FROM cells_line", texts, texts * 1000),
     ] {
         let ((found, bytes), peak) = allocation::peak_of(|| runtime().block_on(take(context, sql, |_| ())));
-        println!("{sql}: {} MiB, at most {} MiB at a time", bytes / MIB, peak / MIB);
+        eprintln!("{sql}: {} MiB, at most {} MiB at a time", bytes / MIB, peak / MIB);
         assert_eq!(found, rows, "{sql}");
         assert!(bytes >= least, "{sql}: {bytes}");
         if peak >= BOUND {

@@ -125,9 +125,9 @@ class Process:
 class Server(Process):
     """`atlas serve` of some stores on a free loopback port."""
 
-    def __init__(self, atlas: Atlas, **stores: Path):
+    def __init__(self, atlas: Atlas, *options, **stores: Path):
         mounts = [word for name, path in stores.items() for word in ("--store", f"{name}={path}")]
-        super().__init__([atlas.binary, "serve", *mounts, "--listen", "127.0.0.1:0"])
+        super().__init__([atlas.binary, "serve", *mounts, "--listen", "127.0.0.1:0", *options])
         try:
             self.port = int(self.wait_for(BOUND).group(1))
             assert self.port != 0, f"the banner does not name the bound port: {self.output}"

@@ -17,8 +17,8 @@ STORE_TABLES = {"arrays", "attributes", "catalog", "cells_depth_time", "chunks",
 class Jdbc:
     """A Java process with a connection: asks, line by line."""
 
-    def __init__(self, server, driver):
-        url = f"jdbc:arrow-flight-sql://127.0.0.1:{server.port}?useEncryption=false"
+    def __init__(self, server, driver, options="useEncryption=false"):
+        url = f"jdbc:arrow-flight-sql://localhost:{server.port}?{options}"
         self.process = subprocess.Popen(
             ["java", "--add-opens=java.base/java.nio=ALL-UNNAMED", "-cp", str(driver), str(PROBE), url],
             stdin=subprocess.PIPE,
@@ -50,12 +50,16 @@ class Jdbc:
         assert self.process.wait(timeout=30) == 0
 
 
-@pytest.fixture(scope="module")
-def jdbc(fleet_server):
+def driver_jar() -> str:
     driver = os.environ.get("ATLAS_JDBC_DRIVER")
     if not driver or not shutil.which("java"):
         pytest.skip("needs Java 17 and ATLAS_JDBC_DRIVER, the driver's jar (scripts/test sets it)")
-    jdbc = Jdbc(fleet_server, driver)
+    return driver
+
+
+@pytest.fixture(scope="module")
+def jdbc(fleet_server):
+    jdbc = Jdbc(fleet_server, driver_jar())
     yield jdbc
     jdbc.close()
 

@@ -1,4 +1,4 @@
-"""The README's commands and programs run as they stand, one after the other, in one folder."""
+"""The commands and programs of the README and of docs/security.md run as they stand, one after the other, in one folder."""
 
 import os
 import re
@@ -11,7 +11,9 @@ import pytest
 
 from atlas_process import BOUND, Process
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = REPOSITORY / "README.md"
+PAGES = [README, REPOSITORY / "docs" / "security.md"]
 BLOCK = re.compile(r"^```(sh|bash|shell|python|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = (
     "git clone",
@@ -28,10 +30,8 @@ SET_UP = (
 PORT = "50051"
 
 
-def blocks() -> list[tuple[str, str]]:
-    if not README.exists():
-        return []
-    return [("python" if kind.startswith("py") else "sh", text) for kind, text in BLOCK.findall(README.read_text())]
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [("python" if kind.startswith("py") else "sh", text) for kind, text in BLOCK.findall(page.read_text())]
 
 
 def commands(block: str) -> list[str]:
@@ -56,8 +56,9 @@ def test_readme_has_the_two_commands_of_a_newcomer():
     assert "./scripts/test" in text
 
 
-def test_every_command_and_program_of_the_readme_runs(atlas, tmp_path):
-    assert blocks(), "no sh or python block found"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_program_runs(atlas, tmp_path, page):
+    assert blocks(page), "no sh or python block found"
     port = free_port()
     built = tmp_path / "target" / "release" / "atlas"
     built.parent.mkdir(parents=True)
@@ -65,8 +66,8 @@ def test_every_command_and_program_of_the_readme_runs(atlas, tmp_path):
     environment = os.environ | {"PATH": f"{built.parent}{os.pathsep}{os.environ['PATH']}"}
     servers = []
     try:
-        for kind, block in blocks():
-            block = block.replace(PORT, port)
+        for kind, block in blocks(page):
+            block = block.replace(PORT, port).replace("0.0.0.0", "127.0.0.1")
             if kind == "python":
                 run([sys.executable, "-c", block], block, tmp_path, environment)
                 continue

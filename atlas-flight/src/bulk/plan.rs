@@ -5,7 +5,7 @@ use super::stores::Stores;
 use super::{column, coordinates, read, selection};
 use crate::service::info::flight_info;
 use crate::status;
-use crate::ticket::{RegionTicket, StackedTicket, runs_of, seal_stacked};
+use crate::ticket::{RegionTicket, Sealer, StackedTicket, runs_of};
 use arrow_flight::{FlightDescriptor, FlightInfo};
 use atlas_store::{Region, Snapshot};
 use tonic::Status;
@@ -16,19 +16,22 @@ use tonic::Status;
 /// `NOT_FOUND` and `INVALID_ARGUMENT` that name the store, dataset, array or field.
 pub(crate) async fn plan(
     stores: &Stores,
+    sealer: &Sealer,
     request: StackedRequest,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
     request.check()?;
     let snapshot = stores.snapshot(&request.store)?;
-    let rows = selection::selected_rows(&snapshot, &request).await?;
+    let rows = selection::selected_rows(stores, &snapshot, &request).await?;
     // Coordinates are read from storage.
-    let planned = tokio::task::spawn_blocking(move || plan_rows(&snapshot, &request, rows, descriptor)).await;
+    let sealer = sealer.clone();
+    let planned = tokio::task::spawn_blocking(move || plan_rows(&snapshot, &sealer, &request, rows, descriptor)).await;
     planned.map_err(|error| status::from_join(&error))?
 }
 
 fn plan_rows(
     snapshot: &Snapshot,
+    sealer: &Sealer,
     request: &StackedRequest,
     rows: Vec<u32>,
     descriptor: FlightDescriptor,
@@ -52,7 +55,7 @@ fn plan_rows(
     let parts = parts_of(&rows, request.partitions);
     let total_bytes = read::total_bytes(snapshot, &whole, &parts);
     let tickets =
-        parts.iter().map(|part| seal_stacked(&StackedTicket { runs: runs_of(part), ..whole.clone() })).collect();
+        parts.iter().map(|part| sealer.stacked(&StackedTicket { runs: runs_of(part), ..whole.clone() })).collect();
     // The schema is made of what the tickets say, as DoGet makes it.
     let schema = column::schema(&whole.columns, coordinates::to_json(snapshot, &whole.coordinates)?)?;
     let info = flight_info(&schema, tickets, descriptor)?;

@@ -1,6 +1,7 @@
 //! Which datasets a request selects.
 
 use super::request::{Missing, StackedRequest};
+use super::stores::Stores;
 use crate::status;
 use atlas_store::Snapshot;
 use std::collections::HashSet;
@@ -11,12 +12,13 @@ use tonic::{Code, Status};
 ///
 /// # Errors
 /// `NOT_FOUND` for a dataset that does not exist, `INVALID_ARGUMENT` for a predicate that is not one.
-pub(super) async fn selected_rows(snapshot: &Snapshot, request: &StackedRequest) -> Result<Vec<u32>, Status> {
+pub(super) async fn selected_rows(
+    stores: &Stores,
+    snapshot: &Snapshot,
+    request: &StackedRequest,
+) -> Result<Vec<u32>, Status> {
     let accepted = match &request.where_ {
-        Some(predicate) => {
-            let rows = atlas_sql::select_datasets(snapshot, predicate).await;
-            Some(rows.map_err(|error| status::from_datafusion(&error))?)
-        }
+        Some(predicate) => Some(stores.select(snapshot, predicate).await?),
         None => None,
     };
     let Some(datasets) = &request.datasets else {

@@ -1,19 +1,22 @@
 //! The stores that are served, by name.
 
+use crate::sql::{Workers, check_sql};
 use crate::status;
 use atlas_store::{Snapshot, Store};
+use std::sync::Arc;
 use tonic::{Code, Status};
 
-/// The stores that are served.
+/// The stores that a caller may read.
 #[derive(Clone)]
 pub(crate) struct Stores {
-    stores: std::sync::Arc<[(String, Store)]>,
+    stores: Arc<[(String, Store)]>,
+    workers: Arc<Workers>,
 }
 
 impl Stores {
-    /// These stores.
-    pub(crate) fn new(stores: Vec<(String, Store)>) -> Self {
-        Stores { stores: stores.into() }
+    /// These stores; predicates over their datasets are planned on these threads.
+    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>) -> Self {
+        Stores { stores: stores.into(), workers }
     }
 
     /// The names, in the order in which they are mounted.
@@ -29,8 +32,23 @@ impl Stores {
         let found = self.stores.iter().find(|(mounted, _)| mounted == name);
         found.map(|(_, store)| store.snapshot()).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();
-            status::status(Code::NotFound, &format!("no such store: {name}; served are {}", names.join(", ")))
+            let served = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+            status::status(Code::NotFound, &format!("no such store: {name}; served are {served}"))
         })
+    }
+
+    /// The rows of the datasets that satisfy a SQL predicate, in the order of the store.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for a predicate that is not one, `RESOURCE_EXHAUSTED` where it is too much to plan.
+    pub(crate) async fn select(&self, snapshot: &Snapshot, predicate: &str) -> Result<Vec<u32>, Status> {
+        check_sql(predicate)?;
+        let (snapshot, predicate) = (snapshot.clone(), predicate.to_string());
+        let selecting = async move {
+            let rows = atlas_sql::select_datasets(&snapshot, &predicate).await;
+            rows.map_err(|error| status::from_datafusion(&error))
+        };
+        self.workers.plan(selecting).await
     }
 
     /// The state of a store as of snapshot `number`.

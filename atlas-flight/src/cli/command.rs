@@ -1,7 +1,7 @@
 //! What can be typed, and the exit code that follows: 0 done, 1 failed, 2 usage.
 
 use crate::cli::failure::say;
-use crate::cli::{Failure, compact, create, import, info, ls, query, read, rm, serve, show, verify};
+use crate::cli::{Failure, compact, create, import, info, ls, passwd, query, read, rm, serve, show, verify};
 use crate::demo;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -35,7 +35,9 @@ enum Command {
     Show(show::Show),
     Query(query::Query),
     Read(read::Read),
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
+    Passwd(passwd::Passwd),
+    Token(passwd::Token),
     Rm(rm::Rm),
     Compact(compact::Compact),
     Verify(verify::Verify),
@@ -82,6 +84,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Query(query) => query.run(),
         Command::Read(read) => read.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Passwd(passwd) => passwd.run(),
+        Command::Token(token) => token.run(),
         Command::Rm(rm) => rm.run(),
         Command::Compact(compact) => compact.run(),
         Command::Verify(verify) => verify.run(),

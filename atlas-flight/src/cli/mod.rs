@@ -30,6 +30,7 @@ mod ls;
 mod new_store;
 mod npy;
 mod output;
+mod passwd;
 mod query;
 mod read;
 mod results;

@@ -1,12 +1,14 @@
 //! The routing of calls between the two halves.
 
 use super::{actions, encode::DataStream, handshake};
-use crate::bulk::request::StackedRequest;
-use crate::bulk::{self, Stores};
+use crate::auth::{Caller, Key};
+use crate::bulk::{self, request::StackedRequest};
 use crate::limits::Limits;
 use crate::server::ServeError;
 use crate::sql::SqlService;
-use crate::{status, ticket};
+use crate::status;
+use crate::ticket::Tickets;
+use crate::view::Views;
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -14,15 +16,18 @@ use arrow_flight::{
     PutResult, SchemaResult, Ticket,
 };
 use atlas_store::Store;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use prost::Message;
+use std::sync::Arc;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The whole Flight service.
 pub(crate) struct AtlasService {
     sql: SqlService,
-    stores: Stores,
+    views: Arc<Views>,
+    tickets: Tickets,
 }
 
 /// What a descriptor asks for.
@@ -32,19 +37,58 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over these stores.
+    /// A service over these stores, whose queries stay within the limits, which signs tickets with `key`. Each call has to come with its caller.
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits) -> Result<Self, ServeError> {
-        Ok(AtlasService { sql: SqlService::new(&stores, limits)?, stores: Stores::new(stores) })
+    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits, key: Key) -> Result<Self, ServeError> {
+        let views = Arc::new(Views::new(stores, limits)?);
+        let tickets = Tickets::new(key);
+        Ok(AtlasService { sql: SqlService::new(Arc::clone(&views), tickets.clone())?, views, tickets })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
         match wanted(request.get_ref())? {
-            Wanted::Stacked(stacked) => bulk::plan(&self.stores, stacked, request.into_inner()).await,
+            Wanted::Stacked(stacked) => {
+                let caller = Caller::of(&request)?;
+                let view = self.views.of(&caller)?;
+                bulk::plan(&view.stores, &self.tickets.sealer(&caller), stacked, request.into_inner()).await
+            }
             Wanted::Sql(_) => Ok(self.sql.get_flight_info(request).await?.into_inner()),
         }
+    }
+
+    async fn schema(&self, request: Request<FlightDescriptor>) -> Result<Bytes, Status> {
+        // Without values for its parameters, a prepared statement has a schema but no FlightInfo.
+        if let Wanted::Sql(command) = wanted(request.get_ref())?
+            && let Command::CommandPreparedStatementQuery(query) = *command
+        {
+            return self.sql.prepared_schema(&Caller::of(&request)?, &query.prepared_statement_handle).await;
+        }
+        Ok(self.info(request).await?.schema)
+    }
+
+    async fn get(&self, request: Request<Ticket>) -> Result<Response<DataStream>, Status> {
+        let caller = Caller::of(&request)?;
+        if let Some(stacked) = self.tickets.open_stacked(&caller, request.get_ref())? {
+            return Ok(Response::new(bulk::read(&self.views.of(&caller)?.stores, stacked).await?));
+        }
+        sql_command(&request.get_ref().ticket, "ticket")
+            .map_err(|_| Status::invalid_argument("the ticket is not one that this server gave"))?;
+        self.sql.do_get(request).await
+    }
+
+    fn list(&self, request: &Request<Criteria>) -> Result<BoxStream<'static, Result<FlightInfo, Status>>, Status> {
+        if !request.get_ref().expression.is_empty() {
+            return Err(Status::unimplemented("ListFlights takes no criteria"));
+        }
+        let caller = Caller::of(request)?;
+        Ok(bulk::list(&self.views.of(&caller)?.stores, &self.tickets.sealer(&caller))?.boxed())
+    }
+
+    fn act(&self, request: &Request<Action>) -> Result<Bytes, Status> {
+        let view = self.views.of(&Caller::of(request)?)?;
+        actions::run(request.get_ref(), &view.queries.options())
     }
 }
 
@@ -94,15 +138,11 @@ impl FlightService for AtlasService {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        logged("Handshake", self.sql.handshake(request).await)
+        logged("Handshake", handshake::answer(request.extensions()))
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        if !request.get_ref().expression.is_empty() {
-            return logged("ListFlights", Err(Status::unimplemented("ListFlights takes no criteria")));
-        }
-        let flights = bulk::list(&self.stores).map(|flights| Response::new(flights.boxed()));
-        logged("ListFlights", flights)
+        logged("ListFlights", self.list(&request).map(Response::new))
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
@@ -117,30 +157,12 @@ impl FlightService for AtlasService {
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let schema = match wanted(request.get_ref()) {
-            // Without values for its parameters, a prepared statement has a schema but no FlightInfo.
-            Ok(Wanted::Sql(command)) => match *command {
-                Command::CommandPreparedStatementQuery(query) => {
-                    self.sql.prepared_schema(&query.prepared_statement_handle).await
-                }
-                _ => self.info(request).await.map(|info| info.schema),
-            },
-            Ok(Wanted::Stacked(_)) => self.info(request).await.map(|info| info.schema),
-            Err(status) => Err(status),
-        };
+        let schema = self.schema(request).await;
         Ok(Response::new(SchemaResult { schema: logged("GetSchema", schema)? }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        let stream = match ticket::open_stacked(request.get_ref()) {
-            Ok(Some(stacked)) => bulk::read(&self.stores, stacked).await.map(Response::new),
-            Ok(None) => match sql_command(&request.get_ref().ticket, "ticket") {
-                Ok(_) => self.sql.do_get(request).await,
-                Err(_) => Err(Status::invalid_argument("the ticket is not one that this server gave")),
-            },
-            Err(status) => Err(status),
-        };
-        logged("DoGet", stream)
+        logged("DoGet", self.get(request).await)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
@@ -159,7 +181,7 @@ impl FlightService for AtlasService {
             sql_command(&request.get_ref().body, "action's body")?;
             return logged("DoAction", self.sql.do_action(request).await);
         }
-        let body = logged("DoAction", actions::run(request.get_ref(), &self.sql.session_options()))?;
+        let body = logged("DoAction", self.act(&request))?;
         Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed()))
     }
 

@@ -1,7 +1,8 @@
 //! What is mounted: catalogs, schemas, tables and their keys, as Flight SQL lists them.
 
 use super::boundary;
-use super::session::Queries;
+use super::session::{Queries, shaped};
+use crate::arrays::ArrayFormat;
 use crate::status;
 use arrow::array::{Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -35,8 +36,12 @@ pub(crate) fn db_schemas(queries: &Queries, command: CommandGetDbSchemas) -> Res
     builder.build().map_err(status::from_flight)
 }
 
-/// The tables, with their schemas as queries deliver them where the command asks for them.
-pub(crate) async fn tables(queries: &Queries, command: CommandGetTables) -> Result<RecordBatch, Status> {
+/// The tables, with their schemas as queries deliver them in this format where the command asks for them.
+pub(crate) async fn tables(
+    queries: &Queries,
+    command: CommandGetTables,
+    format: ArrayFormat,
+) -> Result<RecordBatch, Status> {
     let session = queries.session();
     let wanted = |catalog: &str| command.catalog.as_deref().is_none_or(|filter| filter == catalog);
     let mut found = Vec::new();
@@ -44,7 +49,8 @@ pub(crate) async fn tables(queries: &Queries, command: CommandGetTables) -> Resu
         let Some(provider) = session.catalog(&catalog).and_then(|catalog| catalog.schema(&schema)) else { continue };
         for table in provider.table_names() {
             let Some(source) = provider.table(&table).await.map_err(failed)? else { continue };
-            found.push((catalog.clone(), schema.clone(), table, boundary::client_schema(&source.schema())));
+            let columns = shaped(format, &boundary::client_schema(&source.schema()))?;
+            found.push((catalog.clone(), schema.clone(), table, Arc::clone(columns.schema())));
         }
     }
     let mut builder = with_standard_types(command).into_builder();

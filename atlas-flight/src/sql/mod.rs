@@ -1,11 +1,13 @@
 //! Flight SQL: statements, prepared statements, and the calls by which clients browse.
 //!
-//! [`service`] routes; [`session`] plans and runs a query; [`boundary`] turns what DataFusion gives into what clients
-//! read.
+//! [`service`] routes; [`guard`] turns away text that is too much to plan; [`session`] plans and runs a query; [`boundary`]
+//! turns what DataFusion gives into what clients read.
 
 mod boundary;
 mod browse;
+mod guard;
 mod info;
+mod nesting;
 mod parameters;
 mod placeholders;
 mod prepared;
@@ -15,4 +17,7 @@ pub(crate) mod session_options;
 mod types;
 mod workers;
 
+pub(crate) use guard::check as check_sql;
 pub(crate) use service::SqlService;
+pub(crate) use session::Queries;
+pub(crate) use workers::Workers;

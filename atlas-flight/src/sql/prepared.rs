@@ -1,109 +1,102 @@
-//! Prepared statements that clients hold handles of.
+//! The values that are bound to prepared statements.
+//!
+//! A statement's handle says what it is (`ticket`), and binding gives a new handle that says the values, too. But JDBC and
+//! flightsql-dbapi ignore that and go on with the first: for them the values are kept here, under the statement's id.
 
 use super::parameters::Parameters;
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tonic::{Code, Status};
 
 use crate::status;
 
-/// The most statements kept: beyond it, the one that was not used for longest is forgotten.
+/// The most statements whose values are kept: beyond it, those that were not used for longest are forgotten.
 const MAX_STATEMENTS: usize = 10_000;
 
-/// A prepared statement.
-#[derive(Debug, Clone)]
-pub(crate) struct Prepared {
-    /// The query, its parameters numbered.
-    pub(crate) sql: String,
-    /// How many parameters it has.
-    pub(crate) parameter_count: usize,
-    /// The values bound last. They stay under the statement's own handle: clients ignore the one that binding returns.
-    pub(crate) bound: Option<Parameters>,
-}
+/// The most bytes that the values of all statements take, as a ticket holds them; the same happens beyond it.
+const MAX_BYTES: usize = 64 << 20;
 
-impl Prepared {
-    /// The values to run with.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` where as many as the query has are not bound.
-    pub(crate) fn parameters(&self) -> Result<Parameters, Status> {
-        let bound = self.bound.clone().unwrap_or_default();
-        if bound.len() != self.parameter_count {
-            let message = format!("the query has {} parameters, {} are bound", self.parameter_count, bound.len());
-            return Err(status::status(Code::InvalidArgument, &message));
-        }
-        Ok(bound)
-    }
-}
-
-/// The statements that are open, by handle.
+/// The values bound last to each statement that has some.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedStatements {
-    open: Mutex<HashMap<Bytes, (u64, Prepared)>>,
-    clock: AtomicU64,
+pub(crate) struct BoundValues {
+    kept: Mutex<Kept>,
 }
 
-impl PreparedStatements {
-    /// Keeps a statement and gives its handle.
-    pub(crate) fn create(&self, statement: Prepared) -> Bytes {
-        let now = self.tick();
-        let handle = Bytes::from(format!("statement-{now}"));
-        let mut open = self.lock();
-        if open.len() >= MAX_STATEMENTS {
-            let oldest = open.iter().min_by_key(|(_, (used, _))| *used).map(|(handle, _)| handle.clone());
-            oldest.and_then(|handle| open.remove(&handle));
+#[derive(Debug, Default)]
+struct Kept {
+    by_statement: HashMap<Bytes, Values>,
+    bytes: usize,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Values {
+    parameters: Bytes,
+    used: u64,
+}
+
+impl BoundValues {
+    /// Keeps the values of a statement, in place of those bound before. They are as [`Parameters::to_bytes`] writes them.
+    pub(crate) fn bind(&self, id: &Bytes, parameters: Bytes) {
+        let mut kept = self.lock();
+        kept.forget(id);
+        if parameters.is_empty() || parameters.len() > MAX_BYTES {
+            return;
         }
-        open.insert(handle.clone(), (now, statement));
-        handle
+        while kept.by_statement.len() >= MAX_STATEMENTS || kept.bytes + parameters.len() > MAX_BYTES {
+            let oldest = kept.by_statement.iter().min_by_key(|(_, values)| values.used).map(|(id, _)| id.clone());
+            let Some(oldest) = oldest else { break };
+            kept.forget(&oldest);
+        }
+        let used = kept.tick();
+        kept.bytes += parameters.len();
+        kept.by_statement.insert(id.clone(), Values { parameters, used });
     }
 
-    /// The statement of a handle.
-    ///
-    /// # Errors
-    /// `NOT_FOUND` where it is closed or forgotten.
-    pub(crate) fn get(&self, handle: &Bytes) -> Result<Prepared, Status> {
-        let now = self.tick();
-        let mut open = self.lock();
-        let (used, statement) = open.get_mut(handle).ok_or_else(unknown_handle)?;
-        *used = now;
-        Ok(statement.clone())
+    /// The values bound last to a statement; empty where there are none, or they are forgotten.
+    pub(crate) fn of(&self, id: &Bytes) -> Bytes {
+        let mut kept = self.lock();
+        let now = kept.tick();
+        let Some(values) = kept.by_statement.get_mut(id) else { return Bytes::new() };
+        values.used = now;
+        values.parameters.clone()
     }
 
-    /// Binds values, in place of those bound before.
-    ///
-    /// # Errors
-    /// `NOT_FOUND` where the statement is closed or forgotten, `INVALID_ARGUMENT` where it has another number of
-    /// parameters.
-    pub(crate) fn bind(&self, handle: &Bytes, parameters: Parameters) -> Result<(), Status> {
-        let now = self.tick();
-        let mut open = self.lock();
-        let (used, statement) = open.get_mut(handle).ok_or_else(unknown_handle)?;
-        *used = now;
-        let bound = Prepared { bound: Some(parameters), ..statement.clone() };
-        bound.parameters()?;
-        *statement = bound;
-        Ok(())
+    /// Forgets the values of a statement; doing it twice is fine.
+    pub(crate) fn forget(&self, id: &Bytes) {
+        self.lock().forget(id);
     }
 
-    /// Forgets a statement; closing one twice is fine.
-    pub(crate) fn close(&self, handle: &Bytes) {
-        self.lock().remove(handle);
-    }
-
-    fn tick(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Every change is one insert, assignment or removal: a panic elsewhere leaves the map whole.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Bytes, (u64, Prepared)>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What is kept is only ever a shortcut: a panic elsewhere leaves at worst a wrong count of bytes.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn unknown_handle() -> Status {
-    Status::not_found("the prepared statement is closed or was never made here: prepare it again")
+impl Kept {
+    fn forget(&mut self, id: &Bytes) {
+        if let Some(values) = self.by_statement.remove(id) {
+            self.bytes = self.bytes.saturating_sub(values.parameters.len());
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+}
+
+/// Checks that as many values are bound as the statement has parameters.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` that says both.
+pub(crate) fn check_count(parameters: &Parameters, wanted: u64) -> Result<(), Status> {
+    if parameters.len() as u64 == wanted {
+        return Ok(());
+    }
+    let message = format!("the query has {wanted} parameters, {} are bound", parameters.len());
+    Err(status::status(Code::InvalidArgument, &message))
 }
 
 #[cfg(test)]
@@ -111,39 +104,52 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
 
-    fn statement(sql: &str) -> Prepared {
-        Prepared { sql: sql.into(), parameter_count: 0, bound: None }
+    fn id(number: usize) -> Bytes {
+        number.to_string().into()
     }
 
     #[test]
-    fn closed_statements_are_not_found() {
-        let statements = PreparedStatements::default();
-        let (a, b) = (statements.create(statement("a")), statements.create(statement("b")));
-        statements.close(&a);
-        statements.close(&a);
-        assert_eq!(statements.get(&a).unwrap_err().code(), Code::NotFound);
-        assert_eq!(statements.get(&b).unwrap().sql, "b");
+    fn values_are_kept_until_others_are_bound_or_the_statement_is_closed() {
+        let bound = BoundValues::default();
+        bound.bind(&id(1), "a".into());
+        bound.bind(&id(2), "b".into());
+        bound.bind(&id(1), "c".into());
+        assert_eq!((bound.of(&id(1)), bound.of(&id(2)), bound.of(&id(3))), ("c".into(), "b".into(), "".into()));
+        bound.forget(&id(1));
+        bound.forget(&id(1));
+        assert!(bound.of(&id(1)).is_empty());
+        bound.bind(&id(2), Bytes::new());
+        assert!(bound.of(&id(2)).is_empty());
+        assert_eq!(bound.lock().bytes, 0);
     }
 
     #[test]
     fn statements_that_nobody_closes_are_forgotten_in_the_end() {
-        let statements = PreparedStatements::default();
-        let first = statements.create(statement("first"));
-        let used = statements.create(statement("used"));
-        statements.get(&used).unwrap();
-        for _ in 0..MAX_STATEMENTS - 1 {
-            statements.create(statement("x"));
+        let bound = BoundValues::default();
+        for number in 0..MAX_STATEMENTS {
+            bound.bind(&id(number), "x".into());
         }
-        assert!(statements.get(&first).is_err());
-        assert!(statements.get(&used).is_ok());
+        assert!(!bound.of(&id(0)).is_empty());
+        bound.bind(&id(MAX_STATEMENTS), "x".into());
+        assert!(!bound.of(&id(0)).is_empty(), "it was used");
+        assert!(bound.of(&id(1)).is_empty());
     }
 
     #[test]
-    fn binding_checks_the_number_of_values() {
-        let statements = PreparedStatements::default();
-        let handle = statements.create(Prepared { parameter_count: 2, ..statement("x = $1 OR x = $2") });
-        assert!(statements.get(&handle).unwrap().parameters().is_err());
-        let error = statements.bind(&handle, Parameters::default()).unwrap_err();
+    fn large_values_make_room_for_each_other() {
+        let bound = BoundValues::default();
+        for number in 0..20 {
+            bound.bind(&id(number), vec![0; MAX_BYTES / 4].into());
+            assert!(bound.lock().bytes <= MAX_BYTES);
+        }
+        assert_eq!(bound.lock().by_statement.len(), 4);
+        bound.bind(&id(99), vec![0; MAX_BYTES + 1].into());
+        assert!(bound.of(&id(99)).is_empty() && !bound.of(&id(19)).is_empty());
+    }
+
+    #[test]
+    fn too_few_values_are_said() {
+        let error = check_count(&Parameters::default(), 2).unwrap_err();
         assert_eq!(error.code(), Code::InvalidArgument);
         assert!(error.message().contains("2 parameters, 0"), "{}", error.message());
     }

@@ -1,18 +1,17 @@
 //! Which function answers which Flight SQL call.
 
 use super::parameters::{Parameters, parameter_schema};
-use super::prepared::{Prepared, PreparedStatements};
-use super::session::{Planned, Queries};
-use super::session_options::SessionOptions;
-use super::{boundary, browse, info, placeholders, types};
-use crate::limits::Limits;
+use super::prepared::{self, BoundValues};
+use super::{browse, guard, info, placeholders, types};
+use crate::arrays::ArrayFormat;
+use crate::auth::{self, Caller, Purpose};
 use crate::service::encode::{DataStream, one_batch};
-use crate::service::handshake::{self, HandshakeStream};
 use crate::service::info::{flight_info, schema_bytes};
-use crate::ticket::{self, StatementTicket};
+use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
+use crate::view::{View, Views};
 use crate::{server::ServeError, status};
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::Schema;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::FlightService;
@@ -27,73 +26,97 @@ use arrow_flight::sql::{
     CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
     TicketStatementQuery,
 };
-use arrow_flight::{CancelStatus, FlightDescriptor, FlightInfo, HandshakeRequest, Ticket};
-use atlas_store::Store;
+use arrow_flight::{CancelStatus, FlightDescriptor, FlightInfo, Ticket};
 use bytes::Bytes;
-use datafusion::logical_expr::LogicalPlan;
 use futures::TryStreamExt;
 use prost::Message;
-use tonic::{Request, Response, Status, Streaming};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
 
 /// What a DoPut call answers with.
 type PutResponse = Response<<SqlService as FlightService>::DoPutStream>;
 
 /// The Flight SQL half of the server.
 pub(crate) struct SqlService {
-    queries: Queries,
-    prepared: PreparedStatements,
+    views: Arc<Views>,
+    tickets: Tickets,
+    bound: BoundValues,
     info: SqlInfoData,
     types: XdbcTypeInfoData,
 }
 
 impl SqlService {
-    /// A service over these stores.
+    /// A service over what callers see, with these tickets.
     ///
     /// # Errors
-    /// What mounting a store fails with.
-    pub(crate) fn new(stores: &[(String, Store)], limits: Limits) -> Result<Self, ServeError> {
+    /// An Arrow error, which the server's fixed answers do not cause.
+    pub(crate) fn new(views: Arc<Views>, tickets: Tickets) -> Result<Self, ServeError> {
         let failed = |error: FlightError| ServeError::new(error.to_string());
         Ok(SqlService {
-            queries: Queries::new(stores, limits).map_err(|error| ServeError::new(error.to_string()))?,
-            prepared: PreparedStatements::default(),
+            views,
+            tickets,
+            bound: BoundValues::default(),
             info: info::sql_info().map_err(failed)?,
             types: types::type_info().map_err(failed)?,
         })
     }
 
     /// The schema of a prepared statement's result, whether or not values are bound.
-    pub(crate) async fn prepared_schema(&self, handle: &Bytes) -> Result<Bytes, Status> {
-        let statement = self.prepared.get(handle)?;
-        let plan = self.queries.plan_open(&statement.sql).await?;
-        schema_bytes(&self.open_schema(&plan))
+    pub(crate) async fn prepared_schema(&self, caller: &Caller, handle: &Bytes) -> Result<Bytes, Status> {
+        let statement = self.prepared(caller, handle)?;
+        let open = self
+            .views
+            .of(caller)?
+            .queries
+            .plan_open(&statement.sql, ArrayFormat::of_ticket(&statement.array_format))
+            .await?;
+        schema_bytes(&open.schema)
     }
 
-    /// The schema of a query whose parameters may lack the values that settle its types.
-    fn open_schema(&self, plan: &LogicalPlan) -> SchemaRef {
-        self.queries.result_schema(plan).unwrap_or_else(|_| boundary::client_schema(plan.schema().as_arrow()))
+    /// What the caller of a request sees.
+    fn view<T>(&self, request: &Request<T>) -> Result<Arc<View>, Status> {
+        self.views.of(&Caller::of(request)?)
     }
 
-    /// The session's options.
-    pub(crate) fn session_options(&self) -> SessionOptions {
-        let state = self.queries.session().state();
-        let catalog = &state.config_options().catalog;
-        SessionOptions { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
+    /// The statement that a handle says.
+    fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
+        self.tickets.open(Purpose::Prepared, caller, handle)
+    }
+
+    /// The values to run a statement with: those in its handle, else those bound to it last.
+    fn parameters(&self, statement: &PreparedTicket) -> Result<Parameters, Status> {
+        let told = &statement.parameters;
+        let bytes = if told.is_empty() { self.bound.of(&statement.id) } else { told.clone() };
+        let parameters = Parameters::from_bytes(&bytes)?;
+        prepared::check_count(&parameters, statement.parameter_count)?;
+        Ok(parameters)
     }
 
     async fn query_info(
         &self,
         sql: &str,
         parameters: &Parameters,
-        descriptor: FlightDescriptor,
+        format: ArrayFormat,
+        request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let planned = self.queries.plan(sql, parameters).await?;
-        let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()? };
-        let ticket = TicketStatementQuery { statement_handle: ticket::seal(&handle) };
-        answer(planned.schema(), &ticket, descriptor)
+        let caller = Caller::of(&request)?;
+        let planned = self.views.of(&caller)?.queries.plan(sql, parameters, format).await?;
+        let array_format = format.to_string();
+        let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()?, array_format };
+        let statement_handle = self.tickets.sealer(&caller).seal(Purpose::Statement, &handle);
+        answer(planned.schema(), &TicketStatementQuery { statement_handle }, request.into_inner())
     }
 
-    async fn run(&self, planned: Planned) -> Result<Response<DataStream>, Status> {
-        Ok(Response::new(self.queries.run(planned).await?))
+    async fn run(
+        &self,
+        caller: &Caller,
+        sql: &str,
+        parameters: &Parameters,
+        format: ArrayFormat,
+    ) -> Result<Response<DataStream>, Status> {
+        let view = self.views.of(caller)?;
+        let planned = view.queries.plan(sql, parameters, format).await?;
+        Ok(Response::new(view.queries.run(planned).await?))
     }
 }
 
@@ -126,58 +149,60 @@ fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
 impl FlightSqlService for SqlService {
     type FlightService = SqlService;
 
-    async fn do_handshake(
-        &self,
-        request: Request<Streaming<HandshakeRequest>>,
-    ) -> Result<Response<HandshakeStream>, Status> {
-        handshake::answer(request.metadata())
-    }
-
     async fn get_flight_info_statement(
         &self,
         query: CommandStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         no_transactions(query.transaction_id.as_ref())?;
-        self.query_info(&query.query, &Parameters::default(), request.into_inner()).await
+        let format = ArrayFormat::of_call(request.metadata())?;
+        self.query_info(&query.query, &Parameters::default(), format, request).await
     }
 
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        let statement: StatementTicket = ticket::open(&ticket.statement_handle)?;
+        let caller = Caller::of(&request)?;
+        let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
-        tracing::debug!(sql = statement.sql, "run a query");
-        self.run(self.queries.plan(&statement.sql, &parameters).await?).await
+        tracing::debug!(user = &*caller.user, sql = statement.sql, "run a query");
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.run(&caller, &statement.sql, &parameters, format).await
     }
 
     async fn do_action_create_prepared_statement(
         &self,
         query: ActionCreatePreparedStatementRequest,
-        _request: Request<arrow_flight::Action>,
+        request: Request<arrow_flight::Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
         no_transactions(query.transaction_id.as_ref())?;
+        guard::check(&query.query)?;
+        let caller = Caller::of(&request)?;
+        let format = ArrayFormat::of_call(request.metadata())?;
         let numbered = placeholders::number(&query.query)?;
-        let plan = self.queries.plan_open(&numbered.sql).await?;
-        let dataset_schema = if numbered.count == 0 {
-            schema_bytes(self.queries.result_schema(&plan)?.as_ref())?
-        } else {
-            schema_bytes(&self.open_schema(&plan))?
+        let open = self.views.of(&caller)?.queries.plan_open(&numbered.sql, format).await?;
+        let dataset_schema = schema_bytes(&open.schema)?;
+        let parameter_schema = schema_bytes(&parameter_schema(&open.plan, numbered.count)?)?;
+        let statement = PreparedTicket {
+            sql: numbered.sql,
+            parameter_count: numbered.count as u64,
+            id: auth::random_id()?,
+            parameters: Bytes::new(),
+            array_format: format.to_string(),
         };
-        let parameter_schema = schema_bytes(&parameter_schema(&plan, numbered.count)?)?;
-        let statement = Prepared { sql: numbered.sql, parameter_count: numbered.count, bound: None };
-        let prepared_statement_handle = self.prepared.create(statement);
+        let prepared_statement_handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &statement);
         Ok(ActionCreatePreparedStatementResult { prepared_statement_handle, dataset_schema, parameter_schema })
     }
 
     async fn do_action_close_prepared_statement(
         &self,
         query: ActionClosePreparedStatementRequest,
-        _request: Request<arrow_flight::Action>,
+        request: Request<arrow_flight::Action>,
     ) -> Result<(), Status> {
-        self.prepared.close(&query.prepared_statement_handle);
+        let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
+        self.bound.forget(&statement.id);
         Ok(())
     }
 
@@ -186,11 +211,15 @@ impl FlightSqlService for SqlService {
         query: CommandPreparedStatementQuery,
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        let handle = query.prepared_statement_handle;
-        self.prepared.get(&handle)?;
+        let caller = Caller::of(&request)?;
+        let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
         let messages = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
         let parameters = Parameters::receive(FlightRecordBatchStream::new_from_flight_data(messages)).await?;
-        self.prepared.bind(&handle, parameters)?;
+        prepared::check_count(&parameters, statement.parameter_count)?;
+        let parameters = parameters.to_bytes()?;
+        self.bound.bind(&statement.id, parameters.clone());
+        let bound = PreparedTicket { parameters, ..statement };
+        let handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &bound);
         Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
 
@@ -199,18 +228,21 @@ impl FlightSqlService for SqlService {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let statement = self.prepared.get(&query.prepared_statement_handle)?;
+        let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
         // The ticket holds the values: binding others, or closing the statement, leaves this read as it is.
-        self.query_info(&statement.sql, &statement.parameters()?, request.into_inner()).await
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.query_info(&statement.sql, &self.parameters(&statement)?, format, request).await
     }
 
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        let statement = self.prepared.get(&query.prepared_statement_handle)?;
-        self.run(self.queries.plan(&statement.sql, &statement.parameters()?).await?).await
+        let caller = Caller::of(&request)?;
+        let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        self.run(&caller, &statement.sql, &self.parameters(&statement)?, format).await
     }
 
     async fn get_flight_info_catalogs(
@@ -224,9 +256,9 @@ impl FlightSqlService for SqlService {
     async fn do_get_catalogs(
         &self,
         query: CommandGetCatalogs,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        whole(browse::catalogs(&self.queries, query))
+        whole(browse::catalogs(&self.view(&request)?.queries, query))
     }
 
     async fn get_flight_info_schemas(
@@ -240,9 +272,9 @@ impl FlightSqlService for SqlService {
     async fn do_get_schemas(
         &self,
         query: CommandGetDbSchemas,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        whole(browse::db_schemas(&self.queries, query))
+        whole(browse::db_schemas(&self.view(&request)?.queries, query))
     }
 
     async fn get_flight_info_tables(
@@ -256,9 +288,10 @@ impl FlightSqlService for SqlService {
     async fn do_get_tables(
         &self,
         query: CommandGetTables,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        whole(browse::tables(&self.queries, query).await)
+        let format = ArrayFormat::of_call(request.metadata())?;
+        whole(browse::tables(&self.view(&request)?.queries, query, format).await)
     }
 
     async fn get_flight_info_table_types(
@@ -322,9 +355,9 @@ impl FlightSqlService for SqlService {
     async fn do_get_primary_keys(
         &self,
         query: CommandGetPrimaryKeys,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        whole(browse::primary_keys(&self.queries, &query))
+        whole(browse::primary_keys(&self.view(&request)?.queries, &query))
     }
 
     async fn get_flight_info_exported_keys(
@@ -402,9 +435,13 @@ impl FlightSqlService for SqlService {
 
     async fn do_put_statement_ingest(
         &self,
-        _query: CommandStatementIngest,
-        _request: Request<PeekableFlightDataStream>,
+        query: CommandStatementIngest,
+        request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
+        let caller = Caller::of(&request)?;
+        if let Some(store) = query.schema.as_deref().filter(|store| caller.may_read(store)) {
+            caller.check_write(store)?;
+        }
         Err(only_reads("ingestion"))
     }
 

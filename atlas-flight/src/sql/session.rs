@@ -1,13 +1,14 @@
 //! Planning and running queries, read-only.
 
-use super::boundary;
 use super::parameters::Parameters;
+use super::session_options::SessionOptions;
 use super::workers::Workers;
+use super::{boundary, guard};
+use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
 use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
-use atlas_store::Store;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
@@ -23,83 +24,98 @@ use futures::StreamExt;
 use std::sync::Arc;
 use tonic::{Code, Status};
 
-/// What queries run in: the mounted stores, and no way to change anything.
+/// What queries run in: some mounted stores, and no way to change anything.
 pub(crate) struct Queries {
-    base: SessionContext,
-    workers: Workers,
+    context: SessionContext,
+    workers: Arc<Workers>,
     limits: Limits,
-    admission: Admission,
+    admission: Arc<Admission>,
+}
+
+/// A query whose parameters may be open.
+pub(crate) struct Open {
+    /// The query.
+    pub(crate) plan: LogicalPlan,
+    /// The schema that its result has for a client; values for parameters may change its types.
+    pub(crate) schema: SchemaRef,
 }
 
 /// A query that has been planned, and the schema that its result has for a client.
 pub(crate) struct Planned {
     plan: LogicalPlan,
-    schema: SchemaRef,
+    columns: Shaped,
 }
 
 impl Queries {
-    /// Mounts the stores, the first as the default schema.
-    ///
-    /// # Errors
-    /// What mounting a store fails with, or starting threads.
-    pub(crate) fn new(stores: &[(String, Store)], limits: Limits) -> datafusion::error::Result<Self> {
-        let admission = Admission::new(&limits);
-        Ok(Queries { base: atlas_sql::session(stores)?, workers: Workers::new()?, limits, admission })
+    /// Queries of the stores that are mounted in `context`, on these threads, within the limits; `admission` counts those of
+    /// all users.
+    pub(crate) fn new(
+        context: SessionContext,
+        workers: Arc<Workers>,
+        limits: Limits,
+        admission: Arc<Admission>,
+    ) -> Self {
+        Queries { context, workers, limits, admission }
     }
 
     /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
     pub(crate) fn session(&self) -> SessionContext {
-        SessionContext::new_with_state(self.base.state())
+        SessionContext::new_with_state(self.context.state())
     }
 
-    /// Plans `sql` with its parameters, if any, left open.
+    /// The session's options.
+    pub(crate) fn options(&self) -> SessionOptions {
+        let state = self.context.state();
+        let catalog = &state.config_options().catalog;
+        SessionOptions { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
+    }
+
+    /// Plans `sql` with its parameters, if any, left open; its array columns come in this format.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` and `NOT_FOUND` for what the query gets wrong, `PERMISSION_DENIED` where it would change
-    /// something.
-    pub(crate) async fn plan_open(&self, sql: &str) -> Result<LogicalPlan, Status> {
-        let state = self.session().state();
-        let dialect = state.config_options().sql_parser.dialect;
-        let failed = |error| status::from_datafusion(&error);
-        let statement = state.sql_to_statement(sql, &dialect).map_err(failed)?;
-        if !only_reads(&statement) {
-            return Err(read_only(sql));
-        }
-        let plan = state.statement_to_plan(statement).await.map_err(failed)?;
-        let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        options.verify_plan(&plan).map_err(|_| read_only(sql))?;
-        Ok(plan)
+    /// something, `RESOURCE_EXHAUSTED` where it is too much to plan.
+    pub(crate) async fn plan_open(&self, sql: &str, format: ArrayFormat) -> Result<Open, Status> {
+        guard::check(sql)?;
+        let (state, sql) = (self.session().state(), sql.to_string());
+        let planning = async move {
+            let plan = parse(&state, &sql).await?;
+            let analyzed = result_schema(&state, &plan);
+            let schema = match analyzed {
+                Err(_) if !plan.get_parameter_names().map_err(|error| status::from_datafusion(&error))?.is_empty() => {
+                    boundary::client_schema(plan.schema().as_arrow())
+                }
+                analyzed => analyzed?,
+            };
+            let schema = Arc::clone(shaped(format, &schema)?.schema());
+            Ok(Open { plan, schema })
+        };
+        self.workers.plan(planning).await
     }
 
-    /// Plans `sql` with values for all of its parameters.
+    /// Plans `sql` with values for all of its parameters; its array columns come in this format.
     ///
     /// # Errors
     /// As [`Queries::plan_open`]; `INVALID_ARGUMENT` where values are missing.
-    pub(crate) async fn plan(&self, sql: &str, parameters: &Parameters) -> Result<Planned, Status> {
-        let mut plan = self.plan_open(sql).await?;
-        if !parameters.is_empty() {
-            plan = plan.with_param_values(parameters.values()).map_err(|error| status::from_datafusion(&error))?;
-        } else if let Some(name) = plan.get_parameter_names().ok().and_then(|names| names.into_iter().min()) {
-            return Err(status::status(Code::InvalidArgument, &format!("parameter {name} has no value")));
-        }
-        let schema = self.result_schema(&plan)?;
-        Ok(Planned { plan, schema })
-    }
-
-    /// The schema that a plan's result has for a client: the one after analysis, which settles what functions return.
-    ///
-    /// # Errors
-    /// `INVALID_ARGUMENT` for what the analysis finds wrong, such as a bad argument of a function.
-    pub(crate) fn result_schema(&self, plan: &LogicalPlan) -> Result<SchemaRef, Status> {
-        if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
-            return Ok(boundary::client_schema(plan.schema().as_arrow()));
-        }
-        let state = self.session().state();
-        let analyzed = state
-            .analyzer()
-            .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
-            .map_err(|error| status::from_datafusion(&error))?;
-        Ok(boundary::client_schema(analyzed.schema().as_arrow()))
+    pub(crate) async fn plan(
+        &self,
+        sql: &str,
+        parameters: &Parameters,
+        format: ArrayFormat,
+    ) -> Result<Planned, Status> {
+        guard::check(sql)?;
+        let (state, sql, parameters) = (self.session().state(), sql.to_string(), parameters.clone());
+        let planning = async move {
+            let mut plan = parse(&state, &sql).await?;
+            if !parameters.is_empty() {
+                plan = plan.with_param_values(parameters.values()).map_err(|error| status::from_datafusion(&error))?;
+            } else if let Some(name) = plan.get_parameter_names().ok().and_then(|names| names.into_iter().min()) {
+                return Err(status::status(Code::InvalidArgument, &format!("parameter {name} has no value")));
+            }
+            let columns = shaped(format, &result_schema(&state, &plan)?)?;
+            Ok(Planned { plan, columns })
+        };
+        self.workers.plan(planning).await
     }
 
     /// Runs a query within the limits, batch by batch as the stream is polled; dropping the stream stops it.
@@ -110,7 +126,7 @@ impl Queries {
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
         let deadline = Deadline::of(&self.limits);
         let permit = deadline.within(self.admission.admit()).await??;
-        let Planned { plan, schema } = query;
+        let Planned { plan, columns } = query;
         let query = DataFrame::new(self.state_of_query()?, plan);
         let read_limit = self.limits.read_bytes;
         let check = move |plan: &dyn ExecutionPlan| match read_limit {
@@ -123,11 +139,12 @@ impl Queries {
         let memory_bytes = self.limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
         let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
-        let announced = schema.clone();
+        let schema = Arc::clone(columns.schema());
         let mut count = ResultCount::new(&self.limits);
         let batches = deadline.limit(batches).map(move |batch| {
             let _held_while_the_query_runs = &permit;
-            let batch = boundary::client_batch(&batch?.map_err(failed)?, &announced)?;
+            let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
+            let batch = columns.batch(batch).map_err(|error| status::from_arrow(&error))?;
             count.add(batch.num_rows(), batch_bytes(&batch))?;
             Ok(batch)
         });
@@ -149,8 +166,42 @@ impl Queries {
 impl Planned {
     /// The schema that the result has for a client.
     pub(crate) fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.columns.schema()
     }
+}
+
+/// The columns of a client's schema, with arrays in this format.
+pub(super) fn shaped(format: ArrayFormat, schema: &SchemaRef) -> Result<Shaped, Status> {
+    Shaped::try_new(format, schema).map_err(|error| status::from_arrow(&error))
+}
+
+/// The plan of a query that only reads.
+async fn parse(state: &SessionState, sql: &str) -> Result<LogicalPlan, Status> {
+    let dialect = state.config_options().sql_parser.dialect;
+    let failed = |error| status::from_datafusion(&error);
+    let statement = state.sql_to_statement(sql, &dialect).map_err(failed)?;
+    if !only_reads(&statement) {
+        return Err(read_only(sql));
+    }
+    let plan = state.statement_to_plan(statement).await.map_err(failed)?;
+    let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    options.verify_plan(&plan).map_err(|_| read_only(sql))?;
+    Ok(plan)
+}
+
+/// The schema that a plan's result has for a client: the one after analysis, which settles what functions return.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` for what the analysis finds wrong, such as a bad argument of a function.
+fn result_schema(state: &SessionState, plan: &LogicalPlan) -> Result<SchemaRef, Status> {
+    if matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)) {
+        return Ok(boundary::client_schema(plan.schema().as_arrow()));
+    }
+    let analyzed = state
+        .analyzer()
+        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+        .map_err(|error| status::from_datafusion(&error))?;
+    Ok(boundary::client_schema(analyzed.schema().as_arrow()))
 }
 
 /// Whether a statement is of a kind that reads; what is inside is checked on its plan.

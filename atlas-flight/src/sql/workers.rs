@@ -3,7 +3,7 @@
 
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -11,13 +11,20 @@ use futures::stream::BoxStream;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
+use tonic::Status;
 
-/// Planning and executing SQL recurses deeply; the default stack of 2 MiB is tight for unoptimised builds.
-const STACK_BYTES: usize = 8 << 20;
+use crate::status;
+
+/// Planning and executing SQL recurses deeply: this is enough for what `guard` lets pass, in unoptimised builds, too. Only what
+/// is used of a stack takes memory.
+const STACK_BYTES: usize = 64 << 20;
 
 /// Batches that wait for a client: a slow one slows its query, nothing else.
 const WAITING_BATCHES: usize = 2;
+
+/// What a query gives, piece by piece.
+type Batch = Result<RecordBatch, DataFusionError>;
 
 /// The threads that queries run on.
 pub(crate) struct Workers {
@@ -39,6 +46,23 @@ impl Workers {
         Ok(Workers { runtime: Some(runtime) })
     }
 
+    /// Does `work` on one of the threads, which have the stack that planning takes.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` where the server is stopping.
+    pub(crate) async fn plan<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Status>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let gone = || Status::unavailable("the server is stopping");
+        let task = self.runtime.as_ref().ok_or_else(gone)?.spawn(work);
+        match Task(task).finished().await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => Err(status::from_join(&error)),
+            Err(_) => Err(gone()),
+        }
+    }
+
     /// Runs a query, if `check` lets its plan pass; its batches come as they are made. Dropping the stream stops it where
     /// it next yields.
     ///
@@ -47,8 +71,8 @@ impl Workers {
     pub(crate) async fn run(
         &self,
         query: DataFrame,
-        check: impl FnOnce(&dyn ExecutionPlan) -> Result<()> + Send + 'static,
-    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        check: impl FnOnce(&dyn ExecutionPlan) -> Result<(), DataFusionError> + Send + 'static,
+    ) -> Result<BoxStream<'static, Batch>, DataFusionError> {
         let gone = || DataFusionError::Execution("the server is stopping".into());
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let mut planning = Task(runtime.spawn(async move {
@@ -77,8 +101,14 @@ impl Drop for Workers {
     }
 }
 
-/// A running query, which is of no use once nobody listens.
+/// A query that is planned or runs, which is of no use once nobody waits for it.
 struct Task<T>(JoinHandle<T>);
+
+impl<T> Task<T> {
+    async fn finished(mut self) -> Result<T, JoinError> {
+        (&mut self.0).await
+    }
+}
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
@@ -86,7 +116,7 @@ impl<T> Drop for Task<T> {
     }
 }
 
-async fn forward(mut batches: SendableRecordBatchStream, sender: mpsc::Sender<Result<RecordBatch>>) {
+async fn forward(mut batches: SendableRecordBatchStream, sender: mpsc::Sender<Batch>) {
     while let Some(batch) = batches.next().await {
         if sender.send(batch).await.is_err() {
             return;

@@ -1,5 +1,7 @@
 //! A small fleet behind a running server.
 
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow_flight::decode::FlightRecordBatchStream;
@@ -7,7 +9,7 @@ use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{FlightInfo, Ticket};
 use atlas_flight::Limits;
-use atlas_flight::server::Server;
+use atlas_flight::server::{Server, ServerOptions};
 use atlas_store::{ArrayData, ArraySchema, Attribute, CreateOptions, DType, Scalar, Store};
 use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
@@ -43,16 +45,26 @@ pub(crate) fn temperature(row: u32, depth: u64, time: u64) -> f32 {
 impl Fixture {
     /// Makes the fleet and serves it as `fleet`.
     pub(crate) async fn start() -> Fixture {
-        Self::start_within(Limits::default()).await
+        Self::serve(&["fleet"], ServerOptions::default()).await
     }
 
     /// The same, within these limits.
     pub(crate) async fn start_within(limits: Limits) -> Fixture {
+        Self::serve(&["fleet"], ServerOptions { limits, ..ServerOptions::default() }).await
+    }
+
+    /// Makes a fleet for each name and serves them, secured as `options` say.
+    pub(crate) async fn serve(names: &[&str], options: ServerOptions) -> Fixture {
         let directory = tempfile::tempdir().unwrap();
-        let location = directory.path().join("fleet");
-        let store = Store::create(location.to_str().unwrap(), CreateOptions::default()).unwrap();
-        fill(&store);
-        let server = Server::bind("127.0.0.1:0", vec![("fleet".into(), store.clone())], limits).await.unwrap();
+        let store = |name: &&str| {
+            let location = directory.path().join(name);
+            let store = Store::create(location.to_str().unwrap(), CreateOptions::default()).unwrap();
+            fill(&store);
+            (name.to_string(), store)
+        };
+        let stores: Vec<(String, Store)> = names.iter().map(store).collect();
+        let store = stores[0].1.clone();
+        let server = Server::bind_with("127.0.0.1:0", stores, options).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run(async {

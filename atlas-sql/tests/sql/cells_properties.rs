@@ -7,7 +7,7 @@ use crate::properties::{Pair, seed};
 use crate::random::{attribute, cells, fill};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use atlas_store::{ArrayData, ArraySchema, Attribute, Cells, DType, Store};
+use atlas_store::{ArrayData, ArraySchema, Attribute, Cells, DType, Store, VarCells};
 
 const FAMILIES: [(&str, DType); 9] = [
     ("f", DType::Float32),
@@ -35,14 +35,37 @@ fn tame(random: &mut Random, dtype: DType, shape: &[u64]) -> ArrayData {
     ArrayData::try_new(dtype, shape.to_vec(), cells).unwrap()
 }
 
+/// Cells of few neighbouring numbers, so that bounds rule out much, with NaN among them.
+fn narrow(random: &mut Random, dtype: DType, shape: &[u64]) -> ArrayData {
+    let base = random.below(24) as f64 - 8.0;
+    let count = shape.iter().product::<u64>();
+    let mut floats = || {
+        let cell = |random: &mut Random| if random.below(12) == 0 { f64::NAN } else { base + random.below(3) as f64 };
+        (0..count).map(|_| cell(random)).collect::<Vec<f64>>()
+    };
+    let cells = match dtype {
+        DType::Float32 => Cells::F32(floats().into_iter().map(|cell| cell as f32).collect()),
+        DType::Float64 => Cells::F64(floats()),
+        DType::Int32 => Cells::I32((0..count).map(|_| base as i32 + random.below(3) as i32).collect()),
+        DType::String => {
+            // Of text this long the statistics hold bounds only.
+            let texts: Vec<String> = (0..3).map(|last| format!("{}{last}", "A".repeat(70))).collect();
+            Cells::Var((0..count).map(|_| texts[random.below(3) as usize].as_bytes()).collect::<VarCells>())
+        }
+        _ => return self::cells(random, dtype, shape),
+    };
+    ArrayData::try_new(dtype, shape.to_vec(), cells).unwrap()
+}
+
 /// Grids of ragged arrays with coordinates of all sorts, in several segments; parts are overwritten, deleted, or never
 /// written.
 fn store(random: &mut Random, datasets: u64, is_tame: bool) -> (Store, tempfile::TempDir) {
     let (store, directory) = empty();
-    let one_fill = random.below(2) == 0;
+    let (one_fill, is_long) = (random.below(2) == 0, random.below(2) == 0);
     let common: Vec<_> = FAMILIES.iter().map(|(_, dtype)| fill(random, *dtype)).collect();
     let made = |random: &mut Random, dtype, shape: &[u64]| match is_tame {
         true => tame(random, dtype, shape),
+        false if random.below(2) == 0 || (is_long && dtype == DType::String) => narrow(random, dtype, shape),
         false => cells(random, dtype, shape),
     };
     for index in 0..datasets {
@@ -66,6 +89,10 @@ fn store(random: &mut Random, datasets: u64, is_tame: bool) -> (Store, tempfile:
             }
             let dims: &[&str] = if random.below(7) == 0 { &["y"] } else { &["y", "x"] };
             shape.truncate(dims.len());
+            if dims.len() == 1 && random.below(2) == 0 {
+                // Beyond the grid, which is that of the arrays with both dimensions.
+                shape[0] += 2;
+            }
             let chunk: Vec<u64> = shape.iter().map(|_| 1 + random.below(4)).collect();
             let own_fill = if one_fill { common.clone() } else { fill(random, *dtype) };
             let schema = ArraySchema::new(*dtype, dims, &shape).with_chunk_shape(&chunk).with_fill_value(own_fill);

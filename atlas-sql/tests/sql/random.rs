@@ -103,8 +103,9 @@ pub(crate) fn cells(random: &mut Random, dtype: DType, shape: &[u64]) -> ArrayDa
         DType::String => {
             // Of long text the statistics hold a bound only.
             let long = "ÿ".repeat(50);
-            let texts = ["", "a", "ab", "b", "é", "S1", "i2", &long, &long[..90]];
-            Cells::Var((0..count).map(|_| texts[random.below(9) as usize]).collect::<VarCells>())
+            let low = "A".repeat(80);
+            let texts = ["", "a", "ab", "b", "é", "S1", "i2", &long, &long[..90], &low, &low[..70]];
+            Cells::Var((0..count).map(|_| texts[random.below(11) as usize]).collect::<VarCells>())
         }
         DType::Binary => {
             let values = [&[][..], &[0], &[1, 255], &[97]];

@@ -2,6 +2,7 @@
 
 use super::{Sink, tensor};
 use crate::cli::{Failure, Output};
+use atlas_flight::arrays::is_nested;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -58,7 +59,7 @@ fn shortened(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        let text = match tensor::is_nested(column.data_type()) {
+        let text = match is_nested(column.data_type()) {
             true => tensor::shortened(field, column)?,
             false => None,
         };

@@ -1,12 +1,10 @@
-//! Array columns in text: which columns hold arrays, a short form for people, a nested form for JSON.
+//! Array columns in a short form for people.
 
-use atlas_sql::tensor::{EXTENSION_METADATA, SHAPE};
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, StringBuilder};
-use datafusion::arrow::buffer::NullBuffer;
+use atlas_flight::arrays::fixed_shape;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde_json::Value;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -15,29 +13,6 @@ const WHOLE_CELLS: usize = 8;
 
 /// Cells shown at the start of a longer array.
 const FIRST_CELLS: usize = 3;
-
-/// Whether a column of this type is shortened in tables.
-pub(crate) fn is_nested(dtype: &DataType) -> bool {
-    matches!(
-        dtype,
-        DataType::List(_)
-            | DataType::LargeList(_)
-            | DataType::FixedSizeList(..)
-            | DataType::ListView(_)
-            | DataType::LargeListView(_)
-            | DataType::Struct(_)
-            | DataType::Map(..)
-    )
-}
-
-/// The shape of the values of a column whose values all have the same one.
-pub(crate) fn fixed_shape(field: &Field) -> Option<Vec<usize>> {
-    let metadata = |key: &str| serde_json::from_str::<Value>(field.metadata().get(key)?).ok();
-    // Numbers are tensors; other cells have their shape under a key of ours.
-    let shape = metadata(EXTENSION_METADATA).and_then(|parameters| parameters.get("shape").cloned());
-    let extents = shape.or_else(|| metadata(SHAPE))?;
-    extents.as_array()?.iter().map(|extent| usize::try_from(extent.as_u64()?).ok()).collect()
-}
 
 /// A nested column as text, one short line a row; `None` for columns that are not lists or tensors.
 pub(crate) fn shortened(field: &Field, column: &ArrayRef) -> Result<Option<ArrayRef>, ArrowError> {
@@ -109,39 +84,19 @@ fn short(cells: &ArrayRef, shape: &[usize]) -> Result<String, ArrowError> {
     Ok(text)
 }
 
-/// A column of arrays of one shape as lists of lists, one level a dimension; other columns as they are.
-pub(crate) fn nested(field: &Field, column: &ArrayRef) -> Result<(Arc<Field>, ArrayRef), ArrowError> {
-    let as_is = || (Arc::new(field.clone()), Arc::clone(column));
-    let (Some(shape), Some(list)) = (fixed_shape(field), column.as_fixed_size_list_opt()) else {
-        return Ok(as_is());
-    };
-    let cells: usize = shape.iter().product();
-    if shape.len() < 2 || cells == 0 || usize::try_from(list.value_length()) != Ok(cells) {
-        return Ok(as_is());
-    }
-    let mut values = Arc::clone(list.values());
-    for extent in shape[1..].iter().rev() {
-        values = Arc::new(lists_of(*extent, values, None)?);
-    }
-    let outer: ArrayRef = Arc::new(lists_of(shape[0], values, list.nulls().cloned())?);
-    Ok((Arc::new(Field::new(field.name(), outer.data_type().clone(), true)), outer))
-}
-
-fn lists_of(extent: usize, values: ArrayRef, nulls: Option<NullBuffer>) -> Result<FixedSizeListArray, ArrowError> {
-    let item = Arc::new(Field::new("item", values.data_type().clone(), true));
-    let extent = i32::try_from(extent).map_err(|error| ArrowError::CastError(error.to_string()))?;
-    FixedSizeListArray::try_new(item, extent, values, nulls)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{Float32Array, Int32Array};
+    use datafusion::arrow::array::{FixedSizeListArray, Float32Array, Int32Array};
+
+    fn lists_of(extent: usize, values: ArrayRef) -> FixedSizeListArray {
+        let item = Arc::new(Field::new("item", values.data_type().clone(), true));
+        FixedSizeListArray::try_new(item, i32::try_from(extent).unwrap(), values, None).unwrap()
+    }
 
     fn tensor(extents: &[usize], cells: Vec<f32>) -> (Field, ArrayRef) {
-        let list: ArrayRef =
-            Arc::new(lists_of(extents.iter().product(), Arc::new(Float32Array::from(cells)), None).unwrap());
+        let list: ArrayRef = Arc::new(lists_of(extents.iter().product(), Arc::new(Float32Array::from(cells))));
         let metadata = [
             ("ARROW:extension:name".to_owned(), "arrow.fixed_shape_tensor".to_owned()),
             ("ARROW:extension:metadata".to_owned(), format!("{{\"shape\":{extents:?}}}")),
@@ -162,18 +117,9 @@ mod tests {
 
     #[test]
     fn short_lists_are_whole() {
-        let list: ArrayRef = Arc::new(lists_of(2, Arc::new(Int32Array::from(vec![1, 2, 3, 4])), None).unwrap());
+        let list: ArrayRef = Arc::new(lists_of(2, Arc::new(Int32Array::from(vec![1, 2, 3, 4]))));
         let field = Field::new("shape", list.data_type().clone(), true);
         let text = shortened(&field, &list).unwrap().unwrap();
         assert_eq!(text.as_string::<i32>().value(1), "[3, 4]");
-    }
-
-    #[test]
-    fn tensors_nest_by_their_shape() {
-        let (field, column) = tensor(&[2, 3], (0u8..12).map(f32::from).collect());
-        let (_, nested) = nested(&field, &column.slice(1, 1)).unwrap();
-        let rows = nested.as_fixed_size_list().value(0);
-        let last = rows.as_fixed_size_list().value(1);
-        assert_eq!(last.as_ref(), &Float32Array::from(vec![9.0, 10.0, 11.0]) as &dyn Array);
     }
 }

@@ -1,7 +1,8 @@
 //! Results as CSV and as JSON.
 
-use super::{Sink, tensor};
+use super::Sink;
 use crate::cli::{Failure, Output};
+use atlas_flight::arrays::{is_nested, json_text, nested};
 use datafusion::arrow::array::{Array, ArrayRef, StringBuilder};
 use datafusion::arrow::csv;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -57,7 +58,7 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let mut fields = Vec::with_capacity(batch.num_columns());
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (field, column) in schema.fields().iter().zip(batch.columns()) {
-        if tensor::is_nested(column.data_type()) {
+        if is_nested(column.data_type()) {
             fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, true)));
             columns.push(json_text(field, column)?);
         } else {
@@ -66,23 +67,6 @@ fn flat(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         }
     }
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-}
-
-/// Each row of a nested column as JSON text.
-fn json_text(field: &Field, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    const KEY: &str = "v";
-    let (_, values) = tensor::nested(field, column)?;
-    let value_field = Field::new(KEY, values.data_type().clone(), true);
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![value_field])), vec![values])?;
-    let mut text = StringBuilder::new();
-    for (row, line) in json_lines(&batch)?.split(|byte| *byte == b'\n').take(column.len()).enumerate() {
-        let value = line.strip_prefix(b"{\"v\":").and_then(|value| value.strip_suffix(b"}"));
-        match value.map(std::str::from_utf8) {
-            Some(Ok(value)) if !column.is_null(row) => text.append_value(value),
-            _ => text.append_null(),
-        }
-    }
-    Ok(Arc::new(text.finish()))
 }
 
 /// One JSON object a line, nulls included.
@@ -112,7 +96,7 @@ impl Sink for Json<'_> {
         let schema = batch.schema();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            let (field, column) = tensor::nested(field, column)?;
+            let (field, column) = nested(field, column)?;
             fields.push(field);
             columns.push(column);
         }
