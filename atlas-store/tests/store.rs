@@ -383,3 +383,36 @@ fn chunks_are_told_with_their_places_and_zone_maps() {
     assert_eq!(snapshot.chunk_totals("v", &[0]).unwrap().0, 4);
     assert_eq!(snapshot.chunks(0, "w").unwrap_err().kind(), ErrorKind::NotFound);
 }
+
+#[test]
+fn declarations_of_a_family_are_listed_once() {
+    let (_, store) = memory();
+    let declarations = |store: &Store| -> Vec<Vec<u64>> {
+        let snapshot = store.snapshot();
+        let family = snapshot.family("v").unwrap();
+        snapshot.declarations(family).into_iter().map(|schema| schema.shape.clone()).collect()
+    };
+    let define = |dataset: &str, shape: &[u64]| {
+        store.create_dataset(dataset).unwrap();
+        store.define_array(dataset, "v", ArraySchema::new(DType::Int8, &["z"], shape)).unwrap();
+    };
+    define("a", &[3]);
+    define("b", &[3]);
+    store.flush().unwrap();
+    assert_eq!(declarations(&store), [[3]]);
+    for (dataset, shape) in [("c", [5]), ("d", [3]), ("e", [5])] {
+        define(dataset, &shape);
+    }
+    store.flush().unwrap();
+    assert_eq!(declarations(&store), [[3], [5]]);
+    for dataset in ["a", "b", "d"] {
+        store.delete_dataset(dataset).unwrap();
+    }
+    store.flush().unwrap();
+    assert_eq!(declarations(&store), [[5]]);
+    for dataset in ["c", "e"] {
+        store.delete_dataset(dataset).unwrap();
+    }
+    store.flush().unwrap();
+    assert!(store.snapshot().find_family("v").is_none_or(|family| store.snapshot().declarations(family).is_empty()));
+}

@@ -24,7 +24,14 @@
 //! dataset with its coordinates, 2 % of it missing; the Parquet file is the long table, a row for each cell. One in a
 //! thousand datasets is warm. Files are in the page cache. For other stores of the same data see `stacked`, for the
 //! catalog by itself `catalog`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a bench")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "a bench"
+)]
 
 #[path = "sql/answer.rs"]
 mod answer;

@@ -26,6 +26,9 @@ impl Compare {
     pub(crate) fn measure(&self, title: &str, engines: &mut Vec<Box<dyn Engine>>, queries: &[Query]) {
         let wanted = std::env::var("ATLAS_BENCH_SYSTEMS").unwrap_or_default();
         engines.retain(|engine| engine.name().contains(&wanted));
+        if engines.is_empty() {
+            return;
+        }
         println!("### {title}\n");
         println!("| query | system | median ms | min–max | M/s | chunks read | MiB read | time ÷ Atlas |");
         println!("|---|---|--:|--:|--:|--:|--:|--:|");

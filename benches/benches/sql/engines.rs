@@ -7,7 +7,7 @@ use atlas_store::Store;
 use datafusion::datasource::MemTable;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -121,7 +121,6 @@ fn config() -> SessionConfig {
 }
 
 async fn open_parquet(context: &SessionContext, table: &str, file: &Path) {
-    let file: PathBuf = file.to_path_buf();
     context.register_parquet(table, file.to_str().unwrap(), ParquetReadOptions::default()).await.unwrap();
 }
 
