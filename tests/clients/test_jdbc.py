@@ -143,6 +143,15 @@ def numeric(text):
         return text
 
 
+def test_arrays_are_json_text(jdbc, in_process):
+    sql = "SELECT dataset, slice(temperature, [0, 0], [2, 3]) AS top FROM datasets ORDER BY dataset LIMIT 3"
+    answer = jdbc.ask("query", sql)
+    assert answer["columns"][1] == ["top", "VARCHAR"]
+    for (_, text), row in zip(answer["rows"], in_process(sql), strict=True):
+        assert json.loads(text) == row["top"]
+    assert dict((column[3], column[5]) for column in jdbc.rows("columns", "fleet", "datasets"))["temperature"] == "VARCHAR"
+
+
 def test_times_have_their_nanoseconds(jdbc):
     rows = jdbc.rows("query", "SELECT arrow_cast('2024-01-02T03:04:05.123456789', 'Timestamp(ns)') AS time")
     assert rows[0][0].startswith("2024-01-02 03:04:05.123")

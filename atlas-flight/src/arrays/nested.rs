@@ -82,26 +82,32 @@ fn of_any_shape(tensor: &StructArray) -> Result<Option<ArrayRef>, ArrowError> {
     else {
         return Ok(None);
     };
-    let Some(extents) = shapes.values().as_primitive_opt::<Int32Type>() else { return Ok(None) };
     let rank = usize::try_from(shapes.value_length()).unwrap_or(0);
+    let start = usize::try_from(shapes.value_offset(0)).unwrap_or(0);
+    let cells = shapes.values().slice(start, rank * shapes.len());
+    let Some(extents) = cells.as_primitive_opt::<Int32Type>() else { return Ok(None) };
     let mismatch = || ArrowError::InvalidArgumentError("a tensor has other cells than its shape".into());
     let mut lengths: Vec<Vec<usize>> = vec![Vec::new(); rank];
     let mut used = Vec::new();
     for row in 0..tensor.len() {
         if tensor.is_null(row) || rank == 0 {
-            lengths.first_mut().map(|outermost| outermost.push(0));
+            if let Some(outermost) = lengths.first_mut() {
+                outermost.push(0);
+            }
             continue;
         }
-        let mut lists = 1usize;
-        for axis in 0..rank {
-            let extent =
-                usize::try_from(extents.value(shapes.value_offset(row) as usize + axis)).map_err(|_| mismatch())?;
-            lengths[axis].extend(std::iter::repeat_n(extent, lists));
-            lists = lists.checked_mul(extent).ok_or_else(mismatch)?;
-        }
         let own = data.value(row);
-        if own.len() != lists {
+        let shape = extents.slice(row * rank, rank);
+        let shape = shape.values().iter().map(|extent| usize::try_from(*extent).map_err(|_| mismatch()));
+        let shape = shape.collect::<Result<Vec<_>, _>>()?;
+        let cells = shape.iter().try_fold(1usize, |cells, extent| cells.checked_mul(*extent));
+        if cells != Some(own.len()) {
             return Err(mismatch());
+        }
+        let mut lists = 1;
+        for (lengths, extent) in lengths.iter_mut().zip(shape) {
+            lengths.extend(std::iter::repeat_n(extent, lists));
+            lists *= extent;
         }
         used.push(own);
     }

@@ -35,6 +35,7 @@ impl DuckDb {
         let mut version = String::new();
         if answers.read_line(&mut version).unwrap() == 0 {
             println!("DuckDB is left out: {python} cannot run it\n");
+            let _ = process.wait();
             return None;
         }
         Some(DuckDb { name: format!("DuckDB {}, Parquet", version.trim()), process, requests, answers })

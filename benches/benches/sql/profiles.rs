@@ -44,7 +44,7 @@ fn temperature(number: u64) -> Vec<f32> {
     let base = if number % BLOCK == WARM { 35.0 } else { 20.0 };
     let cell = |at: u64| {
         let noise = mixed(at + number * CELLS);
-        if noise % 50 == 0 {
+        if noise.is_multiple_of(50) {
             return f32::NAN;
         }
         let (depth, time) = ((at / TIMES) as f64, (at % TIMES) as f64);
