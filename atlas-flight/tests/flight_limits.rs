@@ -1,7 +1,6 @@
 //! Each limit of a server, passed on purpose, and what is within it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-#[allow(dead_code, reason = "others use the rest of it")]
 mod flight_fixture;
 
 use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
