@@ -19,9 +19,9 @@ fn has_t(row: u32) -> bool {
 
 /// `t`: six levels in chunks of two; the fill value is -1.
 fn t(row: u32) -> [f32; 6] {
-    std::array::from_fn(
-        |level| if row % 10 == 0 && level == 5 { -1.0 } else { (row % 1000) as f32 + level as f32 / 10.0 },
-    )
+    std::array::from_fn(|level| {
+        if row.is_multiple_of(10) && level == 5 { -1.0 } else { (row % 1000) as f32 + level as f32 / 10.0 }
+    })
 }
 
 /// `q`: time × x, 4 × 3 in chunks of 2 × 3; NaN, which is not missing, in some.
@@ -339,7 +339,8 @@ async fn zone_maps_know_which_chunks_have_missing_cells() {
     let known =
         |row, chunk, keep: &dyn Fn(f32) -> bool| cells(row, chunk).into_iter().any(|cell| cell != -1.0 && keep(cell));
     let missing = |row, chunk| cells(row, chunk).contains(&-1.0);
-    let cases: [(&str, &dyn Fn(u32, u32) -> bool); 5] = [
+    type Keeps<'a> = &'a dyn Fn(u32, u32) -> bool;
+    let cases: [(&str, Keeps<'_>); 5] = [
         ("t IS NULL", &missing),
         ("t < 0", &|row, chunk| known(row, chunk, &|cell| cell < 0.0)),
         ("t < 0.25 OR t IS NULL", &|row, chunk| missing(row, chunk) || known(row, chunk, &|cell| cell < 0.25)),

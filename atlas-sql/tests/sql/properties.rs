@@ -149,6 +149,6 @@ async fn pushdown_changes_no_result() {
             }
         }
     }
-    println!("{compared} were compared, {refused} could not be");
+    eprintln!("{compared} were compared, {refused} could not be");
     assert!(compared > 4 * refused, "{compared} were compared, {refused} could not be");
 }
