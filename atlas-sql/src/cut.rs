@@ -217,6 +217,15 @@ pub(crate) fn axis(dims: Option<&[String]>, dim: &str) -> Result<usize, String> 
     })
 }
 
+/// The region with other bounds along one axis.
+pub(crate) fn with_axis(region: &Region, axis: usize, start: u64, end: u64) -> Region {
+    let (mut starts, mut shape) = (region.start().to_vec(), region.shape().to_vec());
+    starts[axis] = start;
+    shape[axis] = end.saturating_sub(start);
+    // The bounds lie within those of a region, so that this is one.
+    Region::try_new(starts, shape).unwrap_or_else(|_| region.clone())
+}
+
 /// That an array does not contain what is asked for.
 pub(crate) fn outside(array: &str, message: String) -> Error {
     Error::OutOfBounds { array: array.into(), message }

@@ -63,6 +63,7 @@ mod columns;
 mod cut;
 mod error;
 mod labels;
+mod leaf;
 mod listing;
 mod literal;
 mod mount;

@@ -1,5 +1,6 @@
 //! Boxes of cells of one dataset: what is left to read, and how it is cut.
 
+use crate::cut::with_axis;
 use atlas_store::{Region, cell_count};
 use std::sync::Arc;
 
@@ -20,15 +21,6 @@ impl Piece {
 /// How many cells a region has.
 pub(crate) fn cells(region: &Region) -> u64 {
     cell_count(region.shape()).unwrap_or(u64::MAX)
-}
-
-/// The region with other bounds along one axis.
-pub(crate) fn with_axis(region: &Region, axis: usize, start: u64, end: u64) -> Region {
-    let (mut starts, mut shape) = (region.start().to_vec(), region.shape().to_vec());
-    starts[axis] = start;
-    shape[axis] = end.saturating_sub(start);
-    // The bounds lie within those of a region, so that this is one.
-    Region::try_new(starts, shape).unwrap_or_else(|_| region.clone())
 }
 
 /// The product of the extents but one.

@@ -5,17 +5,17 @@ use super::cost::{self, Cost};
 use super::prune::{self, Filters};
 use super::stream;
 use super::table::{CellsTable, Column};
+use crate::leaf::{self, leaf_methods};
 use crate::scan::Touched;
 use arrow::datatypes::SchemaRef;
 use atlas_store::CancelToken;
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
 use std::ops::Range;
@@ -152,9 +152,10 @@ impl CellsScanExec {
 
     /// The predicates, as EXPLAIN shows them, each kind after a separator.
     pub(crate) fn write_filters(&self, separator: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, predicates) in [("filter", &self.filters.catalog), ("prune", &self.filters.pruning)] {
-            if !predicates.is_empty() {
-                let texts: Vec<&str> = predicates.iter().map(|predicate| predicate.text.as_str()).collect();
+        let catalog = self.filters.catalog.iter().map(|predicate| predicate.text.as_str());
+        let pruning = self.filters.pruning.iter().map(|pruning| pruning.predicate.text.as_str());
+        for (name, texts) in [("filter", catalog.collect::<Vec<_>>()), ("prune", pruning.collect())] {
+            if !texts.is_empty() {
                 write!(f, "{separator}{name}=[{}]", texts.join(" AND "))?;
             }
         }
@@ -231,12 +232,7 @@ fn deal(pieces: &[Piece], cells: u64, count: u64) -> Vec<Range<usize>> {
 
 impl DisplayAs for CellsScanExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if matches!(format, DisplayFormatType::TreeRender) {
-            "\n"
-        } else {
-            f.write_str("AtlasCellsExec: ")?;
-            ", "
-        };
+        let separator = leaf::begin("AtlasCellsExec", format, f)?;
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, "table={}{separator}columns=[{}]", self.table.full_name(), columns.join(", "))?;
         self.write_filters(separator, f)?;
@@ -255,43 +251,11 @@ impl DisplayAs for CellsScanExec {
 }
 
 impl ExecutionPlan for CellsScanExec {
-    fn name(&self) -> &str {
-        "AtlasCellsExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            Err(DataFusionError::Internal("AtlasCellsExec has no children".into()))
-        }
-    }
+    leaf_methods!("AtlasCellsExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let range =
-            self.partitions.get(partition).cloned().ok_or_else(|| {
-                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
-            })?;
+        let range = leaf::partition(&self.partitions, partition)?;
         Ok(stream::open(self, partition, range, context.session_config().batch_size()))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
     }
 
     /// The rows that the scan gives, which is exact; a count needs no more.

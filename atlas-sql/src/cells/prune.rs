@@ -4,15 +4,14 @@ use super::boxes::Piece;
 use super::table::CellsTable;
 use super::tiles;
 use super::zones::Zones;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, SchemaRef};
+use crate::scan::{Predicate, columns_of};
+use arrow::datatypes::DataType;
 use atlas_store::CancelToken;
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,59 +19,17 @@ use std::sync::Arc;
 /// Boxes whose statistics are compared at once.
 pub(crate) const CONTAINERS: usize = 1 << 16;
 
-/// One predicate over some of the columns.
+/// A predicate that is to leave out what cannot satisfy it.
 #[derive(Debug, Clone)]
-pub(crate) struct Predicate {
-    /// The columns that it needs, ascending; its own schema has them in this order.
-    pub(crate) columns: Vec<usize>,
-    pub(crate) expr: Arc<dyn PhysicalExpr>,
-    schema: SchemaRef,
+pub(crate) struct Pruning {
+    pub(crate) predicate: Predicate,
     /// Whether its casts keep the order of values.
     is_ordered: bool,
-    /// As EXPLAIN shows it.
-    pub(crate) text: String,
-}
-
-impl Predicate {
-    fn new(session: &dyn Session, table: &CellsTable, filter: &Expr) -> Result<Self> {
-        let columns: Vec<usize> = columns_of(table, filter)?.into_iter().collect();
-        let schema = Arc::new(table.schema.project(&columns)?);
-        let expr = session.create_physical_expr(filter.clone(), &DFSchema::try_from(Arc::clone(&schema))?)?;
-        Ok(Predicate {
-            columns,
-            expr,
-            schema,
-            is_ordered: is_ordered(filter)?,
-            text: filter.human_display().to_string(),
-        })
-    }
-
-    /// Where it is true, given its columns.
-    pub(crate) fn evaluate(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<BooleanArray> {
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
-        let satisfied = self.expr.evaluate(&batch)?.into_array(rows)?;
-        satisfied.as_boolean_opt().cloned().ok_or_else(|| {
-            DataFusionError::Plan(format!("the predicate {} is {}, not a boolean", self.text, satisfied.data_type()))
-        })
-    }
-}
-
-/// The table's columns that an expression mentions.
-fn columns_of(table: &CellsTable, expr: &Expr) -> Result<BTreeSet<usize>> {
-    let mut columns = BTreeSet::new();
-    expr.apply(|expr| {
-        if let Expr::Column(column) = expr {
-            columns.insert(table.schema.index_of(&column.name)?);
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(columns)
 }
 
 /// Whether the catalog decides a predicate.
 pub(crate) fn is_catalog(table: &CellsTable, filter: &Expr) -> Result<bool> {
-    Ok(columns_of(table, filter)?.into_iter().all(|column| table.columns[column].source().is_some()))
+    Ok(columns_of(&table.schema, filter)?.into_iter().all(|column| table.columns[column].source().is_some()))
 }
 
 /// The predicates of a scan.
@@ -81,15 +38,19 @@ pub(crate) struct Filters {
     /// Decided on the catalog.
     pub(crate) catalog: Vec<Predicate>,
     /// Over cells, coordinates or indices: they prune, and run again above the scan.
-    pub(crate) pruning: Vec<Predicate>,
+    pub(crate) pruning: Vec<Pruning>,
 }
 
 impl Filters {
     pub(crate) fn new(session: &dyn Session, table: &CellsTable, filters: &[Expr]) -> Result<Self> {
         let mut all = Filters::default();
         for filter in filters {
-            let predicate = Predicate::new(session, table, filter)?;
-            if is_catalog(table, filter)? { &mut all.catalog } else { &mut all.pruning }.push(predicate);
+            let Some(predicate) = Predicate::new(session, &table.schema, vec![filter.clone()])? else { continue };
+            if is_catalog(table, filter)? {
+                all.catalog.push(predicate);
+            } else {
+                all.pruning.push(Pruning { predicate, is_ordered: is_ordered(filter)? });
+            }
         }
         Ok(all)
     }
@@ -119,12 +80,13 @@ pub(crate) fn prune(table: &CellsTable, filters: &Filters, cancel: &CancelToken)
     }
     let mut by_statistics = ByStatistics::default();
     let mut by_axis = Vec::new();
-    for predicate in &filters.pruning {
+    for pruning in &filters.pruning {
+        let predicate = &pruning.predicate;
         let axis = match predicate.columns.as_slice() {
             [column] => table.columns[*column].axis(),
             _ => None,
         };
-        if !by_statistics.add(predicate) && axis.is_none() {
+        if !by_statistics.add(pruning) && axis.is_none() {
             left.notes.push(format!("{}: statistics cannot decide it", predicate.text));
         }
         by_axis.extend(axis.map(|axis| (axis, predicate)));
@@ -150,8 +112,8 @@ pub(crate) struct ByStatistics {
 
 impl ByStatistics {
     /// Takes the predicate, if statistics can decide it.
-    fn add(&mut self, predicate: &Predicate) -> bool {
-        if !predicate.is_ordered {
+    fn add(&mut self, Pruning { predicate, is_ordered }: &Pruning) -> bool {
+        if !is_ordered {
             return false;
         }
         let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&predicate.schema));

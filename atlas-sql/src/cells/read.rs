@@ -187,9 +187,13 @@ pub(crate) fn column(
         }
         Column::Index(axis) => {
             let mut indices = Vec::with_capacity(total(pieces)?);
+            let mut positions = Vec::new();
             for piece in pieces {
+                narrow(piece.cells())?;
+                positions.clear();
+                Axes::Some(vec![axis]).positions(&piece.region, 0, &mut positions);
                 let start = i64::try_from(piece.region.start()[axis]).unwrap_or(i64::MAX);
-                repeat(&piece.region, axis, |index| start.saturating_add(i64::from(index)), &mut indices)?;
+                indices.extend(positions.iter().map(|position| start.saturating_add(i64::from(*position))));
             }
             Ok((Arc::new(Int64Array::from(indices)), Touched::default()))
         }
@@ -236,21 +240,6 @@ fn positions_of(table: &CellsTable, column: Column, pieces: &[Piece]) -> Result<
         first += narrow(cells(&axes.region(&piece.region)))?;
     }
     Ok(Some(UInt32Array::from(positions)))
-}
-
-/// Appends a value for each cell of a region, by its index along an axis, which starts at 0.
-fn repeat<T: Clone>(region: &Region, axis: usize, value: impl Fn(u32) -> T, into: &mut Vec<T>) -> Result<()> {
-    let outer: u64 = region.shape()[..axis].iter().product();
-    let inner = length(region.shape()[axis + 1..].iter().product())?;
-    let extent = narrow(region.shape()[axis])?;
-    for _ in 0..outer {
-        if inner == 1 {
-            into.extend((0..extent).map(&value));
-        } else {
-            (0..extent).for_each(|index| into.extend(std::iter::repeat_n(value(index), inner)));
-        }
-    }
-    Ok(())
 }
 
 /// The values at these positions; an error where text would pass what 32-bit offsets reach.

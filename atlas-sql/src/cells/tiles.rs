@@ -1,10 +1,12 @@
 //! From datasets to the boxes in them that can satisfy the predicates: along axes by coordinates and indices, which is
 //! exact, then chunk by chunk by zone maps.
 
-use super::boxes::{Piece, join, with_axis};
-use super::prune::{ByStatistics, CONTAINERS, Left, Predicate};
+use super::boxes::{Piece, join};
+use super::prune::{ByStatistics, CONTAINERS, Left};
 use super::read;
 use super::table::{CellsTable, Column};
+use crate::cut::with_axis;
+use crate::scan::Predicate;
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{and, prep_null_mask_filter};
 use atlas_store::{CancelToken, Region};

@@ -3,19 +3,19 @@
 use super::Listing;
 use super::rows::{self, Walk};
 use crate::columns::Source;
+use crate::leaf::{self, leaf_methods};
 use crate::scan::{Predicate, columns_of};
 use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
 use std::ops::Range;
@@ -137,12 +137,7 @@ fn chosen(predicate: &Predicate, columns: Vec<ArrayRef>, count: usize) -> Result
 
 impl DisplayAs for AtlasListExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if matches!(format, DisplayFormatType::TreeRender) {
-            "\n"
-        } else {
-            f.write_str("AtlasListExec: ")?;
-            ", "
-        };
+        let separator = leaf::begin("AtlasListExec", format, f)?;
         let walk = &self.walk;
         let columns: Vec<&str> = self.schema_of().fields().iter().map(|field| field.name().as_str()).collect();
         let columns = columns.join(", ");
@@ -165,43 +160,11 @@ impl DisplayAs for AtlasListExec {
 }
 
 impl ExecutionPlan for AtlasListExec {
-    fn name(&self) -> &str {
-        "AtlasListExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            Err(DataFusionError::Internal("AtlasListExec has no children".into()))
-        }
-    }
+    leaf_methods!("AtlasListExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let pairs =
-            self.partitions.get(partition).cloned().ok_or_else(|| {
-                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
-            })?;
+        let pairs = leaf::partition(&self.partitions, partition)?;
         Ok(rows::open(&self.walk, partition, pairs, &self.metrics, context.session_config().batch_size()))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
     }
 
     /// How many attributes there are is known to the catalog; how many chunks were written is not.

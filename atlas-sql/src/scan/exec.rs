@@ -4,18 +4,18 @@ use super::cost::{self, Cost};
 use super::filter::{self, Predicate};
 use super::read::Touched;
 use super::{order, read, stream};
+use crate::leaf::{self, leaf_methods};
 use crate::table::Table;
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SortOrderPushdownResult,
 };
@@ -157,12 +157,7 @@ fn properties(equivalence: EquivalenceProperties, partitions: usize) -> Arc<Plan
 
 impl DisplayAs for AtlasScanExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if matches!(format, DisplayFormatType::TreeRender) {
-            "\n"
-        } else {
-            f.write_str("AtlasScanExec: ")?;
-            ", "
-        };
+        let separator = leaf::begin("AtlasScanExec", format, f)?;
         let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let columns = columns.join(", ");
         write!(f, "table={}.{}{separator}columns=[{columns}]", self.table.store, self.table.kind.name())?;
@@ -184,43 +179,11 @@ impl DisplayAs for AtlasScanExec {
 }
 
 impl ExecutionPlan for AtlasScanExec {
-    fn name(&self) -> &str {
-        "AtlasScanExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            Err(DataFusionError::Internal("AtlasScanExec has no children".into()))
-        }
-    }
+    leaf_methods!("AtlasScanExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let range =
-            self.partitions.get(partition).cloned().ok_or_else(|| {
-                DataFusionError::Internal(format!("partition {partition} of {}", self.partitions.len()))
-            })?;
+        let range = leaf::partition(&self.partitions, partition)?;
         Ok(stream::open(self, partition, range, context.session_config().batch_size()))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {

@@ -21,8 +21,8 @@ const EVALUATED_ROWS: usize = 1 << 14;
 pub(crate) struct Predicate {
     /// The columns it needs, as positions in the table; its own schema has them in this order.
     pub(crate) columns: Vec<usize>,
-    expr: Arc<dyn PhysicalExpr>,
-    schema: Arc<Schema>,
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    pub(crate) schema: Arc<Schema>,
     /// As EXPLAIN shows it.
     pub(crate) text: String,
 }

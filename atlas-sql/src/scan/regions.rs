@@ -3,7 +3,7 @@
 
 use super::read::Touched;
 use crate::columns::View;
-use crate::cut::{Labels, Step, axis, outside};
+use crate::cut::{Labels, Step, axis, outside, with_axis};
 use crate::error::from_store;
 use crate::labels::{Bounds, Found, Limits};
 use crate::options::OutOfBounds;
@@ -246,7 +246,8 @@ impl<'a> Finder<'a> {
                         taken = match axis(Some(&schema.dims), dim) {
                             Ok(axis) => {
                                 let range = own.start()[axis]..own.end(axis);
-                                with_axis(own, axis, self.range(row, dim, bounds, range, labels)?)
+                                let range = self.range(row, dim, bounds, range, labels)?;
+                                Ok(with_axis(own, axis, range.start, range.end))
                             }
                             Err(message) => Err(outside(&array, message)),
                         };
@@ -341,11 +342,4 @@ fn in_memory(position: u64) -> Result<usize> {
 fn offset(outer: &Region, inner: &Region) -> Result<Region, Error> {
     let start = outer.start().iter().zip(inner.start()).map(|(outer, inner)| outer.saturating_add(*inner)).collect();
     Region::try_new(start, inner.shape().to_vec())
-}
-
-/// The region with other bounds along one axis.
-fn with_axis(region: &Region, axis: usize, range: Range<u64>) -> Result<Region, Error> {
-    let (mut start, mut shape) = (region.start().to_vec(), region.shape().to_vec());
-    (start[axis], shape[axis]) = (range.start, range.end.saturating_sub(range.start));
-    Region::try_new(start, shape)
 }

@@ -1,22 +1,23 @@
 //! Partial results of an aggregation, a row for each dataset, from the catalog.
 
-use super::partial::{Known, Partial, Wanted};
+use super::partial::{self, Facts, Partial, Wanted};
 use crate::cells::boxes::Piece;
 use crate::cells::exec::CellsScanExec;
 use crate::cells::table::Column;
 use crate::columns::{Source, scalars};
+use crate::leaf::{self, leaf_methods};
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use atlas_store::{DType, Scalar, Sum};
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use std::fmt;
@@ -97,15 +98,27 @@ impl StatisticsExec {
             let batch = RecordBatch::try_new_with_options(Arc::clone(&group.schema), values, &options)?;
             columns.push(group.expression.evaluate(&batch)?.into_array(rows.len())?);
         }
+        let needed = partial::columns(&self.wanted);
+        let table = self.scan.table();
+        let facts = pieces.iter().map(|piece| Facts::of(table, &needed, piece)).collect::<Result<Vec<_>>>()?;
         for wanted in &self.wanted {
             let fields = &self.schema.fields()[columns.len()..];
-            columns.extend(self.partials(wanted, pieces, &rows, fields)?);
+            let partials = pieces.iter().zip(&facts).map(|(piece, facts)| facts.partial(wanted, piece));
+            let changed = || DataFusionError::Internal("the statistics of a snapshot have changed".into());
+            let partials = partials.collect::<Option<Vec<_>>>().ok_or_else(changed)?;
+            columns.extend(self.columns_of(wanted, partials, &rows, fields)?);
         }
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 
     /// The columns of one aggregate.
-    fn partials(&self, wanted: &Wanted, pieces: &[Piece], rows: &[u32], fields: &[FieldRef]) -> Result<Vec<ArrayRef>> {
+    fn columns_of(
+        &self,
+        wanted: &Wanted,
+        partials: Vec<Partial>,
+        rows: &[u32],
+        fields: &[FieldRef],
+    ) -> Result<Vec<ArrayRef>> {
         let table = self.scan.table();
         let field = |at: usize| -> Result<&Field> {
             let missing = || DataFusionError::Internal("a partial aggregate lacks a column of its state".into());
@@ -113,15 +126,6 @@ impl StatisticsExec {
         };
         if let Wanted::Value(source) = wanted {
             return Ok(vec![cast(&table.view.column_at(source, rows)?, field(0)?.data_type())?]);
-        }
-        let mut partials = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let partial = match wanted.column() {
-                Some(column) => Known::of(table, column, piece)?.and_then(|known| wanted.partial(&known, piece)),
-                None => Some(Partial::Count(piece.cells())),
-            };
-            let changed = || DataFusionError::Internal("the statistics of a snapshot have changed".into());
-            partials.push(partial.ok_or_else(changed)?);
         }
         let counts = |to: &DataType| -> Result<ArrayRef> {
             let counts = partials.iter().map(|partial| match partial {
@@ -171,12 +175,7 @@ impl StatisticsExec {
 
 impl DisplayAs for StatisticsExec {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let separator = if matches!(format, DisplayFormatType::TreeRender) {
-            "\n"
-        } else {
-            f.write_str("AtlasStatisticsExec: ")?;
-            ", "
-        };
+        let separator = leaf::begin("AtlasStatisticsExec", format, f)?;
         write!(f, "table={}{separator}aggregates=[{}]", self.scan.table().full_name(), self.names.join(", "))?;
         self.scan.write_filters(separator, f)?;
         f.write_str(separator)?;
@@ -188,32 +187,7 @@ impl DisplayAs for StatisticsExec {
 }
 
 impl ExecutionPlan for StatisticsExec {
-    fn name(&self) -> &str {
-        "AtlasStatisticsExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        if children.is_empty() {
-            Ok(self)
-        } else {
-            Err(DataFusionError::Internal("AtlasStatisticsExec has no children".into()))
-        }
-    }
+    leaf_methods!("AtlasStatisticsExec");
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let exec = self.clone();
@@ -227,9 +201,5 @@ impl ExecutionPlan for StatisticsExec {
             Ok(exec.batch(&pieces[at * size..pieces.len().min((at + 1) * size)])?.record_output(&output))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(batches))))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
     }
 }

@@ -22,7 +22,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use exec::{Group, StatisticsExec};
-use partial::{Known, Wanted};
+use partial::{Facts, Wanted};
 use std::sync::Arc;
 
 /// See the module.
@@ -124,6 +124,7 @@ fn through(expression: Arc<dyn PhysicalExpr>, projection: &ProjectionExec) -> Re
 /// The datasets that a scan gives: those whose statistics tell all that is wanted, and the others.
 fn split(scan: &CellsScanExec, wanted: &[Wanted]) -> Result<(Vec<Piece>, Vec<Piece>)> {
     let table = scan.table();
+    let columns = partial::columns(wanted);
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
     let mut last = None;
     for row in scan.pieces().iter().map(|piece| piece.row) {
@@ -133,18 +134,8 @@ fn split(scan: &CellsScanExec, wanted: &[Wanted]) -> Result<(Vec<Piece>, Vec<Pie
         }
         let Some(region) = table.layout.grid(row) else { continue };
         let piece = Piece { row, region: Arc::clone(region) };
-        let tells = |wanted: &Wanted| -> Result<bool> {
-            Ok(match wanted.column() {
-                Some(column) => {
-                    Known::of(table, column, &piece)?.is_some_and(|known| wanted.partial(&known, &piece).is_some())
-                }
-                None => true,
-            })
-        };
-        let mut tells_all = true;
-        for wanted in wanted {
-            tells_all = tells_all && tells(wanted)?;
-        }
+        let facts = Facts::of(table, &columns, &piece)?;
+        let tells_all = wanted.iter().all(|wanted| facts.partial(wanted, &piece).is_some());
         if tells_all { &mut known } else { &mut unknown }.push(piece);
     }
     Ok((known, unknown))

@@ -88,7 +88,7 @@ impl Wanted {
     }
 
     /// The column of which something must be known.
-    pub(super) fn column(&self) -> Option<Column> {
+    fn column(&self) -> Option<Column> {
         match self {
             Wanted::Rows | Wanted::Value(_) => None,
             Wanted::Count(column)
@@ -99,20 +99,55 @@ impl Wanted {
         }
     }
 
-    /// The partial result of one dataset; `None` where what is known does not tell it.
-    pub(super) fn partial(&self, known: &Known, piece: &Piece) -> Option<Partial> {
+    /// The partial result of one dataset, of a column of which this is known; `None` where it does not tell it.
+    fn partial(&self, known: &Known) -> Option<Partial> {
         let bound = |bound: &Option<Scalar>| match known.count {
             0 => Some(Partial::Bound(None)),
             _ => bound.clone().map(|bound| Partial::Bound(Some(bound))),
         };
         match self {
-            Wanted::Rows => Some(Partial::Count(piece.cells())),
+            Wanted::Rows | Wanted::Value(_) => None,
             Wanted::Count(_) => Some(Partial::Count(known.count)),
             Wanted::Min(_) => bound(&known.min),
             Wanted::Max(_) => bound(&known.max),
-            Wanted::Value(_) => None,
             Wanted::Sum(_, to) => known.sum(to).map(Partial::Sum),
             Wanted::Avg(_) => Some(Partial::Avg(known.count, known.sum(&DataType::Float64)?)),
+        }
+    }
+}
+
+/// The columns of which something must be known, each once.
+pub(super) fn columns(wanted: &[Wanted]) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for column in wanted.iter().filter_map(Wanted::column) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+/// What is known of some columns in the rows of one dataset.
+pub(super) struct Facts<'a> {
+    columns: &'a [Column],
+    known: Vec<Option<Known>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn of(table: &CellsTable, columns: &'a [Column], piece: &Piece) -> Result<Self> {
+        let known = columns.iter().map(|column| Known::of(table, *column, piece)).collect::<Result<_>>()?;
+        Ok(Facts { columns, known })
+    }
+
+    /// A partial result; `None` where what is known does not tell it.
+    pub(super) fn partial(&self, wanted: &Wanted, piece: &Piece) -> Option<Partial> {
+        match (wanted, wanted.column()) {
+            (Wanted::Rows, _) => Some(Partial::Count(piece.cells())),
+            (_, None) => Some(Partial::Bound(None)),
+            (_, Some(column)) => {
+                let at = self.columns.iter().position(|own| *own == column)?;
+                wanted.partial(self.known.get(at)?.as_ref()?)
+            }
         }
     }
 }
@@ -124,7 +159,7 @@ fn is_sum(data_type: &DataType) -> bool {
 
 /// What is known of a column's values in the rows of one dataset.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Known {
+struct Known {
     /// The values that are not NULL.
     count: u64,
     /// The smallest of them, where it is known exactly.
@@ -137,7 +172,7 @@ pub(super) struct Known {
 
 impl Known {
     /// What the catalog knows; `None` where that is not about the rows, or not as SQL counts and compares.
-    pub(super) fn of(table: &CellsTable, column: Column, piece: &Piece) -> Result<Option<Known>> {
+    fn of(table: &CellsTable, column: Column, piece: &Piece) -> Result<Option<Known>> {
         let rows = piece.cells();
         if let Column::Index(axis) = column {
             let extent = piece.region.shape()[axis];
