@@ -30,4 +30,5 @@ mod random;
 mod reductions;
 mod sel;
 mod sel_plans;
+mod sel_random;
 mod tensors;
