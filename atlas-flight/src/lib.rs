@@ -16,7 +16,11 @@ pub mod client;
 pub mod server;
 pub mod tls;
 
+mod connections;
+mod life;
 mod limits;
+mod recent;
+mod running;
 mod service;
 mod sql;
 mod status;

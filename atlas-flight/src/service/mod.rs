@@ -4,9 +4,11 @@
 //! and hands every other call to the Flight SQL half.
 
 mod actions;
+pub(crate) mod deliver;
 pub(crate) mod encode;
 pub(crate) mod handshake;
 pub(crate) mod info;
+mod put;
 mod router;
 
 pub(crate) use router::AtlasService;

@@ -14,6 +14,8 @@ mod prepared;
 mod service;
 mod session;
 pub(crate) mod session_options;
+pub(crate) mod sessions;
+pub(crate) mod settings;
 mod types;
 mod workers;
 
