@@ -29,6 +29,8 @@ pub struct Limits {
     pub queries: usize,
     /// Queries that wait for one of those to end.
     pub waiting_queries: usize,
+    /// Queries and stacked reads that are planned at a time; four times as many may wait for that.
+    pub plans: usize,
     /// Stacked reads and listings that are delivered at a time; as many may wait as queries.
     pub bulk_reads: usize,
     /// For how long a client may take nothing of a stream.
@@ -42,8 +44,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Five minutes, 1 GiB of memory a query; 64 queries at a time, 256 that wait, 64 stacked reads; five minutes for a client
-    /// that takes nothing; 1024 connections, messages of 64 MiB, 10 wrong passwords; no limit on what is read or answered.
+    /// Five minutes, 1 GiB of memory a query; 64 queries at a time, 256 that wait, 64 stacked reads, 64 plans; five minutes for a
+    /// client that takes nothing; 1024 connections, messages of 64 MiB, 10 wrong passwords; no limit on what is read or answered.
     fn default() -> Self {
         Limits {
             timeout: Some(Duration::from_secs(300)),
@@ -53,6 +55,7 @@ impl Default for Limits {
             read_bytes: None,
             queries: 64,
             waiting_queries: 256,
+            plans: 64,
             bulk_reads: 64,
             idle_timeout: Some(Duration::from_secs(300)),
             connections: 1024,
@@ -62,6 +65,9 @@ impl Default for Limits {
     }
 }
 
+/// How many times as many plans may wait as are made: that is done soon.
+const WAITING_PLANS: usize = 4;
+
 /// The limits of a server, and who is within them.
 ///
 /// Whoever holds a place for planning waits for no other place, and whoever holds one for a query or a stacked read waits
@@ -69,7 +75,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) limits: Limits,
-    /// Queries and stacked reads that are planned: as many as queries run.
+    /// Queries and stacked reads that are planned.
     pub(crate) plans: Admission,
     /// Queries that run.
     pub(crate) queries: Admission,
@@ -80,7 +86,7 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(limits: Limits) -> Self {
         Gate {
-            plans: Admission::new("plans are made", limits.queries, limits.waiting_queries),
+            plans: Admission::new("plans are made", limits.plans, limits.plans.saturating_mul(WAITING_PLANS)),
             queries: Admission::new("queries run", limits.queries, limits.waiting_queries),
             bulk_reads: Admission::new("stacked reads run", limits.bulk_reads, limits.waiting_queries),
             limits,

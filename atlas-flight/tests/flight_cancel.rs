@@ -9,8 +9,8 @@ use arrow_flight::sql::{
     CommandPreparedStatementQuery, CommandStatementQuery, ProstMessageExt,
 };
 use arrow_flight::{
-    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint, FlightInfo,
-    RenewFlightEndpointRequest, Ticket,
+    Action, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightDescriptor, FlightEndpoint,
+    FlightInfo, RenewFlightEndpointRequest, Ticket,
 };
 use atlas_flight::Limits;
 use atlas_flight::auth::{StaticToken, Users};
@@ -183,9 +183,10 @@ async fn only_its_user_cancels_or_renews() {
         let info = flight.get_flight_info(with(&tokens[0], descriptor)).await.unwrap().into_inner();
         let endpoint = Some(info.endpoint[0].clone());
         let cancel = CancelFlightInfoRequest { info: Some(info) }.encode_to_vec();
-        for (name, body) in
-            [("RenewFlightEndpoint", RenewFlightEndpointRequest { endpoint }.encode_to_vec()), ("CancelFlightInfo", cancel)]
-        {
+        for (name, body) in [
+            ("RenewFlightEndpoint", RenewFlightEndpointRequest { endpoint }.encode_to_vec()),
+            ("CancelFlightInfo", cancel),
+        ] {
             let action = || Action::new(name, body.clone());
             let status = flight.do_action(with(&tokens[1], action())).await.unwrap_err();
             assert_eq!(status.code(), Code::PermissionDenied, "{name}");

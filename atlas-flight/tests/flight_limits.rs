@@ -15,10 +15,9 @@ use atlas_store::{ArraySchema, DType};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flight_fixture::{DATASETS, Fixture, announced, dataset, fetch};
+use futures::future::join_all;
 use futures::{TryStreamExt, stream};
 use prost::Message;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -141,6 +140,9 @@ async fn info(fixture: &Fixture, descriptor: FlightDescriptor) -> Result<FlightI
     Ok(fixture.flight().await.get_flight_info(descriptor).await?.into_inner())
 }
 
+/// A predicate that takes a while.
+const SLOW: &str = "month < length(repeat('x', 50000000))";
+
 /// A server with an array of 16 MiB in each dataset, none of it written.
 async fn wide(limits: Limits) -> Fixture {
     let fixture = Fixture::start_within(limits).await;
@@ -154,51 +156,42 @@ async fn wide(limits: Limits) -> Fixture {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn planning_is_under_the_timeout() {
-    let fixture = Fixture::start_within(Limits { timeout: Some(Duration::ZERO), ..unlimited() }).await;
-    let command = CommandStatementQuery { query: "SELECT 1".into(), transaction_id: None };
+    let timeout = Some(Duration::from_millis(1));
+    let fixture = Fixture::start_within(Limits { timeout, ..unlimited() }).await;
+    let long = format!("SELECT 1{}", " + 1".repeat(900));
+    let command = CommandStatementQuery { query: long.clone(), transaction_id: None };
     let statement = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
-    for descriptor in [statement, stacked(&["temperature"], None), stacked(&["temperature"], Some("month = 1"))] {
-        assert_limit(&info(&fixture, descriptor).await.unwrap_err(), "longer than 0ns");
+    for descriptor in [statement, stacked(&["temperature"], Some(SLOW))] {
+        assert_limit(&info(&fixture, descriptor).await.unwrap_err(), "longer than 1ms");
     }
-    let prepare = ActionCreatePreparedStatementRequest { query: "SELECT 1".into(), transaction_id: None };
+    let prepare = ActionCreatePreparedStatementRequest { query: long, transaction_id: None };
     let action = Action::new("CreatePreparedStatement", prepare.as_any().encode_to_vec());
-    assert_limit(&fixture.flight().await.do_action(action).await.unwrap_err(), "longer than 0ns");
-    let request = ListRequest { store: Some("fleet".into()), where_: Some("month = 1".into()), ..Default::default() };
+    assert_limit(&fixture.flight().await.do_action(action).await.unwrap_err(), "longer than 1ms");
+    let request = ListRequest { store: Some("fleet".into()), where_: Some(SLOW.into()), ..Default::default() };
     let criteria = Criteria { expression: request.to_expression().into() };
-    assert_limit(&fixture.flight().await.list_flights(criteria).await.unwrap_err(), "longer than 0ns");
+    assert_limit(&fixture.flight().await.list_flights(criteria).await.unwrap_err(), "longer than 1ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_are_counted_apart_from_queries_and_turned_away() {
-    let fixture = Fixture::start_within(Limits { queries: 1, waiting_queries: 0, ..unlimited() }).await;
+    let fixture = Fixture::start_within(Limits { plans: 1, queries: 1, waiting_queries: 0, ..unlimited() }).await;
     let endless = ticket(&fixture, "SELECT value FROM generate_series(1, 1000000000000)").await;
     let mut held = fixture.flight().await.do_get(endless).await.unwrap().into_inner();
     assert!(held.message().await.unwrap().is_some());
-    // A query that runs keeps no other from being planned.
+    // A query that runs keeps none from being planned.
     let one = ticket(&fixture, "SELECT 1").await;
     let status = fetch(&mut fixture.flight().await, one.clone()).await.unwrap_err();
     assert!(status.message().starts_with("1 queries run and 0 wait"), "{status}");
     drop(held);
-    // One plan after the other that takes a while.
-    let done = Arc::new(AtomicBool::new(false));
-    let planning = {
-        let (mut client, done) = (fixture.flight().await, Arc::clone(&done));
-        tokio::spawn(async move {
-            while !done.load(Ordering::Relaxed) {
-                let slow = stacked(&["temperature"], Some("month < length(repeat('x', 50000000))"));
-                let _ = client.get_flight_info(slow).await;
-            }
-        })
-    };
-    let status = loop {
-        if let Err(status) = info(&fixture, stacked(&["temperature"], None)).await {
-            break status;
+    let slow = || async { info(&fixture, stacked(&["temperature"], Some(SLOW))).await };
+    let refused = loop {
+        let planned = join_all((0..12).map(|_| slow())).await;
+        if let Some(refused) = planned.into_iter().find_map(Result::err) {
+            break refused;
         }
     };
-    done.store(true, Ordering::Relaxed);
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.message().starts_with("1 plans are made and 0 wait"), "{status}");
-    planning.await.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().starts_with("1 plans are made and 4 wait"), "{refused}");
     info(&fixture, stacked(&["temperature"], None)).await.unwrap();
 }
 
@@ -212,12 +205,12 @@ async fn stacked_reads_have_the_limits_of_results_and_of_what_is_read() {
     let fixture = Fixture::start_within(Limits { result_rows: Some(4), ..unlimited() }).await;
     assert_limit(&info(&fixture, stacked(&["temperature"], None)).await.unwrap_err(), "would have 10 rows");
     info(&fixture, stacked(&["temperature"], Some("month = 0"))).await.unwrap();
-    let fixture = Fixture::start_within(Limits { result_bytes: Some(600), ..unlimited() }).await;
+    let fixture = Fixture::start_within(Limits { result_bytes: Some(200), ..unlimited() }).await;
     assert_limit(&info(&fixture, stacked(&["temperature"], None)).await.unwrap_err(), "would have 1");
     // How long texts are is seen when they are read.
     let texts = info(&fixture, stacked(&["note"], None)).await.unwrap();
     let ticket = texts.endpoint[0].ticket.clone().unwrap();
-    assert_limit(&fetch(&mut fixture.flight().await, ticket).await.unwrap_err(), "more than 600 bytes");
+    assert_limit(&fetch(&mut fixture.flight().await, ticket).await.unwrap_err(), "more than 200 bytes");
     // Flights that pass a limit are not listed.
     let listed = fixture.flight().await.list_flights(Criteria::default()).await.unwrap().into_inner();
     let listed: Vec<FlightInfo> = listed.try_collect().await.unwrap();

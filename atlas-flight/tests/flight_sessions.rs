@@ -272,8 +272,12 @@ async fn options_that_cannot_be_set_say_why_and_the_others_are_set() {
     let errors = calls.set(&[("schema", Some("other")), ("memory", Some("all"))]).await;
     assert_eq!(errors, [("memory".to_string(), INVALID_NAME)].into());
     let text = |name: &str, value: &str| (name.to_string(), value.to_string());
-    let expected =
-        [text("array_format", "tensor"), text("catalog", "atlas"), text("out_of_bounds", "error"), text("schema", "other")];
+    let expected = [
+        text("array_format", "tensor"),
+        text("catalog", "atlas"),
+        text("out_of_bounds", "error"),
+        text("schema", "other"),
+    ];
     assert_eq!(calls.options().await.unwrap(), expected);
     for action in ["SetSessionOptions", "CancelFlightInfo", "RenewFlightEndpoint"] {
         let status = calls.act(action, vec![0xff; 9]).await.unwrap_err();

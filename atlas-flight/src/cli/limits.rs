@@ -29,6 +29,9 @@ pub(crate) struct LimitFlags {
     /// Queries that wait for one of those to end
     #[arg(long, value_name = "COUNT", default_value_t = 256)]
     max_waiting: usize,
+    /// Queries and stacked reads that are planned at a time; four times as many wait for that
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    max_plans: usize,
     /// Stacked reads that are delivered at a time
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     max_bulk_reads: usize,
@@ -58,6 +61,7 @@ impl LimitFlags {
             read_bytes: mebibytes(self.max_read),
             queries: counted(self.max_queries),
             waiting_queries: counted(self.max_waiting),
+            plans: counted(self.max_plans),
             bulk_reads: counted(self.max_bulk_reads),
             idle_timeout: (self.idle_timeout > 0).then(|| Duration::from_secs(self.idle_timeout)),
             connections: counted(self.max_connections),

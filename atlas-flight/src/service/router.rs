@@ -92,7 +92,10 @@ impl AtlasService {
         self.sql.do_get(request).await
     }
 
-    async fn list(&self, request: &Request<Criteria>) -> Result<BoxStream<'static, Result<FlightInfo, Status>>, Status> {
+    async fn list(
+        &self,
+        request: &Request<Criteria>,
+    ) -> Result<BoxStream<'static, Result<FlightInfo, Status>>, Status> {
         let criteria = ListRequest::from_expression(&request.get_ref().expression)?;
         let caller = Caller::of(request)?;
         let flights = bulk::list(&self.views.of(&caller)?.stores, &self.tickets.sealer(&caller), criteria).await?;

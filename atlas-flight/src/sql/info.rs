@@ -1,13 +1,13 @@
 //! SqlInfo: what the server says of itself, each value of the type that the standard gives its code.
 
+use super::guard;
+use crate::limits::Limits;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
     SqlInfo, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity, SqlSupportedGroupBy,
     SqlSupportedResultSetConcurrency, SqlSupportedResultSetType, SqlSupportedSubqueries, SqlSupportedTransaction,
     SqlSupportedUnions, SqlSupportsConvert, SqlTransactionIsolationLevel, SupportedSqlGrammar,
 };
-use super::guard;
-use crate::limits::Limits;
 use std::collections::BTreeMap;
 
 /// No limit, in the codes that give one.
