@@ -6,6 +6,7 @@ use crate::status;
 use crate::ticket::{Life, StackedTicket, StatementTicket, Tickets};
 use arrow_flight::sql::{Any, Command, ProstMessageExt, TicketStatementQuery};
 use arrow_flight::{FlightEndpoint, FlightInfo, Ticket};
+use bytes::Bytes;
 use prost::Message;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tonic::{Code, Status};
@@ -39,9 +40,9 @@ impl Life {
         UNIX_EPOCH + Duration::from_millis(self.expires_ms.min(LAST_MS))
     }
 
-    /// The part that it is the life of.
+    /// The part that it is the life of, by itself: the bytes of a decoded life hold on to its whole ticket.
     pub(crate) fn id(&self) -> PartId {
-        (self.query.clone(), self.part)
+        (Bytes::copy_from_slice(&self.query), self.part)
     }
 
     /// Checks that it has not ended.

@@ -107,7 +107,7 @@ async fn flight(
         }
         _ => FlightDescriptor::new_path(path),
     };
-    match plan(stores, sealer, request, descriptor).await {
+    match plan::try_plan(stores, sealer, request, descriptor).await? {
         Ok(info) => Ok(Some(info)),
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::ResourceExhausted | Code::NotFound) => {
             tracing::debug!(reason = status.message(), "not listed");

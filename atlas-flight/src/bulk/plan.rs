@@ -28,7 +28,22 @@ pub(crate) async fn plan(
     request: StackedRequest,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
-    request.check()?;
+    try_plan(stores, sealer, request, descriptor).await?
+}
+
+/// The same, with what is wrong with the request apart from what the server has no time or place for.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` where planning takes too long, or too many wait.
+pub(super) async fn try_plan(
+    stores: &Stores,
+    sealer: &Sealer,
+    request: StackedRequest,
+    descriptor: FlightDescriptor,
+) -> Result<Result<FlightInfo, Status>, Status> {
+    if let Err(wrong) = request.check() {
+        return Ok(Err(wrong));
+    }
     let gate = Arc::clone(stores.gate());
     let deadline = Deadline::of(&gate.limits);
     let permit = deadline.within(gate.plans.admit()).await??;
@@ -44,7 +59,7 @@ pub(crate) async fn plan(
         });
         planned.await.map_err(|error| status::from_join(&error))?
     };
-    deadline.within(planning).await?
+    deadline.within(planning).await
 }
 
 fn plan_rows(

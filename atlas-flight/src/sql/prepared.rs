@@ -63,7 +63,7 @@ impl BoundValues {
         }
         let used = kept.tick();
         kept.bytes += parameters.len();
-        kept.by_statement.insert(id.clone(), Values { parameters, used });
+        kept.by_statement.insert(Bytes::copy_from_slice(id), Values { parameters, used });
     }
 
     /// The values bound last to a statement; empty where there are none, or they are forgotten.
@@ -79,7 +79,8 @@ impl BoundValues {
     pub(crate) fn close(&self, id: &Bytes) {
         let mut kept = self.lock();
         kept.forget(id);
-        kept.closed.insert(id.clone());
+        // The bytes of a decoded id hold on to its whole handle.
+        kept.closed.insert(Bytes::copy_from_slice(id));
     }
 
     /// Checks that a statement is not closed.
