@@ -220,7 +220,7 @@ async fn tables_are_filtered_by_every_field() {
         (None, None, Some("cells_dept_"), vec!["cells_depth"]),
         (None, None, Some("cells\\_dept\\_"), vec![]),
         (Some("atlas"), Some("fleet"), Some("c%g"), vec!["catalog"]),
-        (Some("atlas"), Some("fl\\eet"), Some("catalog"), vec![]),
+        (Some("atlas"), Some("fl\\_et"), Some("catalog"), vec![]),
         (Some(""), None, Some("catalog"), vec![]),
         (Some("other"), None, Some("catalog"), vec![]),
         (None, Some(""), Some("catalog"), vec![]),
