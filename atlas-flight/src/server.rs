@@ -50,6 +50,8 @@ pub struct ServerOptions {
     pub ticket_lifetime: Duration,
     /// What queries may take.
     pub limits: Limits,
+    /// Clients may change the stores, where their roles allow it; else the server only reads.
+    pub writable: bool,
     /// Listens where other machines can connect, though there is no TLS or no login.
     pub insecure: bool,
 }
@@ -63,6 +65,7 @@ impl Default for ServerOptions {
             token_lifetime: TOKEN_LIFETIME,
             ticket_lifetime: TICKET_LIFETIME,
             limits: Limits::default(),
+            writable: false,
             insecure: false,
         }
     }
@@ -160,7 +163,7 @@ impl Server {
             let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
             return Err(ServeError::new(message));
         }
-        let ServerOptions { tls, users, key, token_lifetime, ticket_lifetime, limits, insecure: _ } = options;
+        let ServerOptions { tls, users, key, token_lifetime, ticket_lifetime, limits, writable, insecure: _ } = options;
         let key = key.map_or_else(Key::random, Ok)?;
         for named in users.iter().flat_map(Users::named_stores) {
             if !stores.iter().any(|(name, _)| name == named) {
@@ -171,7 +174,7 @@ impl Server {
         let authenticator = Arc::new(Authenticator::new(users, key.clone(), token_lifetime, failures)?);
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores, limits.clone(), Tickets::new(key, ticket_lifetime))?;
+        let service = AtlasService::new(stores, limits.clone(), Tickets::new(key, ticket_lifetime), writable)?;
         Ok(Server { listener, local_addr, service, authenticator, limits, tls })
     }
 

@@ -4,9 +4,9 @@ use crate::auth::Caller;
 use crate::life::Living;
 use crate::sql::session_options::{CloseSessionResult, SetSessionOptionsRequest};
 use crate::sql::sessions::Sessions;
-use crate::status;
 use crate::ticket::Tickets;
 use crate::view::View;
+use crate::{status, write};
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, FlightEndpoint,
     RenewFlightEndpointRequest,
@@ -39,7 +39,7 @@ const SESSION_CLOSED: i32 = 1;
 pub(super) fn list() -> Vec<ActionType> {
     let action =
         |(name, description): (&str, &str)| ActionType { r#type: name.into(), description: description.into() };
-    ACTIONS.into_iter().map(action).collect()
+    ACTIONS.into_iter().chain(write::ACTIONS).map(action).collect()
 }
 
 /// Whether the Flight SQL half answers an action.
@@ -96,7 +96,7 @@ impl Actions<'_> {
                 CloseSessionResult { status: SESSION_CLOSED }.encode_to_vec()
             }
             other => {
-                let names: Vec<_> = ACTIONS.iter().map(|(name, _)| *name).collect();
+                let names: Vec<_> = ACTIONS.iter().chain(&write::ACTIONS).map(|(name, _)| *name).collect();
                 let message = format!("no action {other:?}; there are {}", names.join(", "));
                 return Err(status::status(Code::Unimplemented, &message));
             }

@@ -1,41 +1,86 @@
-//! What is wrong with a DoPut that the Flight SQL half cannot read.
+//! DoPut: what the first message says that the rest is.
 
+use super::received;
+use super::router::AtlasService;
+use crate::auth::Caller;
 use crate::status;
-use tonic::{Code, Status};
+use crate::write::{self, Upload, request::PutRequest};
+use arrow_flight::sql::{Any, Command, DoPutPreparedStatementResult, DoPutUpdateResult};
+use arrow_flight::{FlightData, FlightDescriptor, PutResult};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use prost::Message;
+use std::panic::AssertUnwindSafe;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Status, Streaming};
 
-/// The status for the client of a DoPut that failed: arrow-flight calls a command that cannot be read an internal error, and
-/// names it as Rust does.
-pub(super) fn refused(error: Status) -> Status {
-    // The server's own internal errors all read the same, and not so.
-    let unreadable = match error.code() {
-        Code::Internal => error.message().starts_with("ParseError("),
-        Code::InvalidArgument => error.message().starts_with("DecodeError"),
-        _ => false,
-    };
-    if unreadable {
-        return status::status(Code::InvalidArgument, "the descriptor's command is no Flight SQL message");
-    }
-    error
+/// Takes what a client streams, to its end, and gives the one answer to it.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where the first message has no descriptor, or one that says nothing; else those of what it asks for.
+pub(super) async fn put(service: &AtlasService, request: Request<Streaming<FlightData>>) -> Result<PutResult, Status> {
+    let caller = Caller::of(&request)?;
+    let headers = request.metadata().clone();
+    let messages = request.into_inner().map_err(unreadable);
+    let mut messages = messages.and_then(|message| futures::future::ready(received::check(message))).boxed();
+    let first = messages.try_next().await?.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
+    let descriptor = first.flight_descriptor.clone();
+    let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("the first message has no descriptor"))?;
+    let upload = stream::once(async { Ok(first) }).chain(messages).boxed();
+    // Decoding is the Arrow crate's: bytes that it did not expect must not take the connection down.
+    let answered = AssertUnwindSafe(route(service, &caller, &headers, descriptor, upload)).catch_unwind().await;
+    answered.unwrap_or_else(|_| Err(Status::invalid_argument("the stream is not readable as Arrow data")))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+async fn route(
+    service: &AtlasService,
+    caller: &Caller,
+    headers: &MetadataMap,
+    descriptor: FlightDescriptor,
+    upload: Upload,
+) -> Result<PutResult, Status> {
+    if !descriptor.path.is_empty() {
+        let request = PutRequest::from_path(&descriptor.path)?;
+        return write::put(&service.writers, caller, request, upload).await;
+    }
+    if descriptor.cmd.trim_ascii_start().starts_with(b"{") {
+        let request = PutRequest::from_command(&descriptor.cmd)?;
+        return write::put(&service.writers, caller, request, upload).await;
+    }
+    let command = Any::decode(descriptor.cmd).ok().and_then(|any| Command::try_from(any).ok());
+    let message = match command {
+        Some(Command::CommandPreparedStatementQuery(query)) => {
+            let prepared_statement_handle = Some(service.sql.bind(caller, &query, upload).await?);
+            DoPutPreparedStatementResult { prepared_statement_handle }.encode_to_vec()
+        }
+        Some(Command::CommandStatementUpdate(update)) => {
+            counted(service.sql.put_update(caller, update, headers).await?)
+        }
+        Some(Command::CommandPreparedStatementUpdate(update)) => {
+            counted(service.sql.put_prepared_update(caller, &update, upload).await?)
+        }
+        Some(Command::CommandStatementIngest(ingest)) => {
+            counted(service.sql.ingest(caller, ingest, upload, headers).await?)
+        }
+        Some(other) => {
+            let message = format!("nothing can be put with the command {}", other.type_url());
+            return Err(status::status(Code::InvalidArgument, &message));
+        }
+        None => {
+            let message = "the descriptor is neither a path, nor a put command (JSON), nor a Flight SQL message";
+            return Err(Status::invalid_argument(message));
+        }
+    };
+    Ok(PutResult { app_metadata: message.into() })
+}
 
-    #[test]
-    fn commands_that_cannot_be_read_are_the_clients_mistake() {
-        for error in [
-            Status::internal("ParseError(\"Unable to decode Any value: …\")"),
-            Status::invalid_argument("DecodeError { description: … }"),
-        ] {
-            let refused = refused(error);
-            assert_eq!(refused.code(), Code::InvalidArgument);
-            assert!(refused.message().starts_with("the descriptor"), "{refused}");
-        }
-        for error in [status::internal(&"x"), Status::permission_denied("x"), Status::invalid_argument("x")] {
-            let (code, message) = (error.code(), error.message().to_string());
-            let kept = refused(error);
-            assert_eq!((kept.code(), kept.message()), (code, message.as_str()));
-        }
+fn counted(record_count: i64) -> Vec<u8> {
+    DoPutUpdateResult { record_count }.encode_to_vec()
+}
+
+/// What a message that cannot be read is called: the transport takes it for an error of its own.
+fn unreadable(error: Status) -> Status {
+    match error.code() {
+        Code::Internal => Status::invalid_argument("a message of the stream is not readable"),
+        _ => error,
     }
 }

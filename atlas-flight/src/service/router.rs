@@ -11,6 +11,7 @@ use crate::sql::sessions::Sessions;
 use crate::status;
 use crate::ticket::Tickets;
 use crate::view::Views;
+use crate::write::{self, Writers};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -27,7 +28,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The whole Flight service.
 pub(crate) struct AtlasService {
-    sql: SqlService,
+    pub(super) sql: SqlService,
+    pub(super) writers: Arc<Writers>,
     views: Arc<Views>,
     tickets: Tickets,
     sessions: Arc<Sessions>,
@@ -40,15 +42,22 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over these stores, whose queries stay within the limits. Each call has to come with its caller.
+    /// A service over these stores, whose queries stay within the limits, which changes the stores if it is `writable`. Each
+    /// call has to come with its caller.
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits, tickets: Tickets) -> Result<Self, ServeError> {
+    pub(crate) fn new(
+        stores: Vec<(String, Store)>,
+        limits: Limits,
+        tickets: Tickets,
+        writable: bool,
+    ) -> Result<Self, ServeError> {
+        let writers = Arc::new(Writers::new(&stores, writable, limits.clone()));
         let views = Arc::new(Views::new(stores, limits)?);
         let sessions: Arc<Sessions> = Arc::default();
-        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&sessions))?;
-        Ok(AtlasService { sql, views, tickets, sessions })
+        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&sessions), Arc::clone(&writers))?;
+        Ok(AtlasService { sql, writers, views, tickets, sessions })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
@@ -192,7 +201,8 @@ impl FlightService for AtlasService {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        logged("DoPut", self.sql.do_put(request).await.map_err(put::refused))
+        let answered = logged("DoPut", put::put(self, request).await)?;
+        Ok(Response::new(stream::iter([Ok(answered)]).boxed()))
     }
 
     async fn do_exchange(
@@ -207,7 +217,11 @@ impl FlightService for AtlasService {
             sql_command(&request.get_ref().body, "action's body")?;
             return logged("DoAction", self.sql.do_action(request).await);
         }
-        logged("DoAction", self.act(&request))
+        let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await;
+        match logged("DoAction", written)? {
+            Some(body) => Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed())),
+            None => logged("DoAction", self.act(&request)),
+        }
     }
 
     async fn list_actions(&self, _request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {

@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 /// No limit, in the codes that give one.
 const NO_LIMIT: i64 = 0;
 
-/// Every standard code that a read-only SQL server with these limits has an answer to.
+/// Every standard code that a server with these limits has an answer to; `writable` says whether datasets can be changed.
 ///
 /// # Errors
 /// An Arrow error, which the values do not cause.
-pub(crate) fn sql_info(limits: &Limits) -> Result<SqlInfoData, arrow_flight::error::FlightError> {
+pub(crate) fn sql_info(limits: &Limits, writable: bool) -> Result<SqlInfoData, arrow_flight::error::FlightError> {
     let mut info = SqlInfoDataBuilder::new();
-    server(&mut info);
+    server(&mut info, writable);
     syntax(&mut info);
     functions(&mut info);
     support(&mut info);
@@ -28,16 +28,16 @@ pub(crate) fn sql_info(limits: &Limits) -> Result<SqlInfoData, arrow_flight::err
     info.build()
 }
 
-fn server(info: &mut SqlInfoDataBuilder) {
+fn server(info: &mut SqlInfoDataBuilder, writable: bool) {
     info.append(SqlInfo::FlightSqlServerName, "Atlas");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
+    info.append(SqlInfo::FlightSqlServerReadOnly, !writable);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
     info.append(SqlInfo::FlightSqlServerCancel, true);
-    info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
+    info.append(SqlInfo::FlightSqlServerBulkIngestion, writable);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     // Of the handles of prepared statements, which do not expire.
     info.append(SqlInfo::FlightSqlServerStatementTimeout, 0i32);
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn values_have_the_standard_types() {
-        let data = sql_info(&Limits::default()).unwrap();
+        let data = sql_info(&Limits::default(), false).unwrap();
         let batch = data.record_batch([0, 3, 8, 100, 503, 504, 508, 517, 541, 562]).unwrap();
         let codes = batch.column(0).as_primitive::<UInt32Type>().values().to_vec();
         assert_eq!(codes, [0, 3, 8, 100, 503, 504, 508, 517, 541, 562]);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn unknown_codes_are_left_out() {
-        let data = sql_info(&Limits::default()).unwrap();
+        let data = sql_info(&Limits::default(), false).unwrap();
         assert_eq!(data.record_batch([0, 9999]).unwrap().num_rows(), 1);
         assert!(data.record_batch([]).unwrap().num_rows() > 80);
     }

@@ -11,12 +11,14 @@ mod nesting;
 mod parameters;
 mod placeholders;
 mod prepared;
+mod put;
 mod service;
 mod session;
 pub(crate) mod session_options;
 pub(crate) mod sessions;
 pub(crate) mod settings;
 mod types;
+mod update;
 mod workers;
 
 pub(crate) use guard::check as check_sql;

@@ -2,6 +2,7 @@
 
 use super::parameters::{Parameters, parameter_schema};
 use super::prepared::{self, BoundValues};
+use super::put::Rows;
 use super::sessions::Sessions;
 use super::settings::Settings;
 use super::{browse, guard, info, placeholders, types};
@@ -13,39 +14,35 @@ use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
 use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
 use crate::view::{View, Views};
+use crate::write::Writers;
 use crate::{server::ServeError, status};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
-use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, SqlInfoData, XdbcTypeInfoData};
-use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, Command, CommandGetCatalogs,
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
-    CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
+    CommandPreparedStatementQuery, CommandStatementQuery, CommandStatementSubstraitPlan, ProstMessageExt, SqlInfo,
     TicketStatementQuery,
 };
 use arrow_flight::{CancelStatus, FlightDescriptor, FlightInfo, Ticket};
 use bytes::Bytes;
-use futures::TryStreamExt;
 use prost::Message;
 use std::sync::Arc;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
-
-/// What a DoPut call answers with.
-type PutResponse = Response<<SqlService as FlightService>::DoPutStream>;
 
 /// The Flight SQL half of the server.
 pub(crate) struct SqlService {
-    views: Arc<Views>,
-    tickets: Tickets,
+    pub(super) views: Arc<Views>,
+    pub(super) tickets: Tickets,
     sessions: Arc<Sessions>,
-    bound: BoundValues,
+    pub(super) bound: BoundValues,
+    pub(super) writers: Arc<Writers>,
     info: SqlInfoData,
     types: XdbcTypeInfoData,
 }
@@ -55,9 +52,14 @@ impl SqlService {
     ///
     /// # Errors
     /// An Arrow error, which the server's fixed answers do not cause.
-    pub(crate) fn new(views: Arc<Views>, tickets: Tickets, sessions: Arc<Sessions>) -> Result<Self, ServeError> {
+    pub(crate) fn new(
+        views: Arc<Views>,
+        tickets: Tickets,
+        sessions: Arc<Sessions>,
+        writers: Arc<Writers>,
+    ) -> Result<Self, ServeError> {
         let failed = |error: FlightError| ServeError::new(error.to_string());
-        let info = info::sql_info(&views.gate().limits).map_err(failed)?;
+        let info = info::sql_info(&views.gate().limits, writers.is_writable()).map_err(failed)?;
         Ok(SqlService {
             views,
             tickets,
@@ -65,15 +67,23 @@ impl SqlService {
             bound: BoundValues::default(),
             info,
             types: types::type_info().map_err(failed)?,
+            writers,
         })
     }
 
     /// The schema of a prepared statement's result, whether or not values are bound.
     pub(crate) async fn prepared_schema(&self, caller: &Caller, handle: &Bytes) -> Result<Bytes, Status> {
         let statement = self.prepared(caller, handle)?;
+        if self.update(&statement.sql)?.is_some() {
+            return schema_bytes(&Schema::empty());
+        }
         let settings = Settings::of_ticket(statement.settings.as_ref());
-        let open = self.views.of(caller)?.queries.plan_open(&statement.sql, &settings).await?;
-        schema_bytes(&open.schema)
+        let view = self.views.of(caller)?;
+        // With values, types are those of the answer.
+        match self.parameters(&statement) {
+            Ok(parameters) => schema_bytes(view.queries.plan(&statement.sql, &parameters, &settings).await?.schema()),
+            Err(_) => schema_bytes(&view.queries.plan_open(&statement.sql, &settings).await?.schema),
+        }
     }
 
     /// What the caller of a request sees.
@@ -83,12 +93,16 @@ impl SqlService {
 
     /// What is in force for a query that comes with this request.
     fn settings<T>(&self, request: &Request<T>) -> Result<Settings, Status> {
-        let caller = Caller::of(request)?;
-        self.sessions.settings(&caller, request.metadata(), self.views.of(&caller)?.as_ref())
+        self.settings_of(&Caller::of(request)?, request.metadata())
+    }
+
+    /// What is in force for a query of this caller that comes with these headers.
+    pub(super) fn settings_of(&self, caller: &Caller, headers: &MetadataMap) -> Result<Settings, Status> {
+        self.sessions.settings(caller, headers, self.views.of(caller)?.as_ref())
     }
 
     /// The statement that a handle says, unless it is closed.
-    fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
+    pub(super) fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
         let statement: PreparedTicket = self.tickets.open(Purpose::Prepared, caller, handle)?;
         self.bound.check_open(&statement.id)?;
         Ok(statement)
@@ -111,6 +125,13 @@ impl SqlService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request)?;
+        if let Some(update) = self.update(sql)? {
+            // Here and once: some clients ask for no result of a statement that changes something.
+            let changed = self.change(&caller, &update, Rows::of_one(parameters.clone()), settings).await?;
+            let sql = format!("SELECT CAST({changed} AS BIGINT) AS rows_affected");
+            let info = Box::pin(self.query_info(&sql, &Parameters::default(), settings, request)).await?.into_inner();
+            return Ok(Response::new(FlightInfo { total_records: changed, ..info }));
+        }
         let planned = self.views.of(&caller)?.queries.plan(sql, parameters, settings).await?;
         let sealer = self.tickets.sealer(&caller);
         let life = sealer.begin()?;
@@ -157,11 +178,7 @@ fn whole(batch: Result<RecordBatch, Status>) -> Result<Response<DataStream>, Sta
     Ok(Response::new(one_batch(batch?)))
 }
 
-fn only_reads(what: &str) -> Status {
-    status::status(tonic::Code::PermissionDenied, &format!("this server only reads: {what} is not allowed"))
-}
-
-fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
+pub(super) fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
     match transaction {
         Some(id) if !id.is_empty() => Err(Status::unimplemented("transactions are not supported")),
         _ => Ok(()),
@@ -206,9 +223,20 @@ impl FlightSqlService for SqlService {
         let caller = Caller::of(&request)?;
         let settings = self.settings(&request)?;
         let numbered = placeholders::number(&query.query)?;
-        let open = self.views.of(&caller)?.queries.plan_open(&numbered.sql, &settings).await?;
-        let dataset_schema = schema_bytes(&open.schema)?;
-        let parameter_schema = schema_bytes(&parameter_schema(&open.plan, numbered.count)?)?;
+        let view = self.views.of(&caller)?;
+        let (dataset_schema, parameter_schema) = match self.update(&numbered.sql)? {
+            // A statement without a result changes something: drivers go by that.
+            Some(update) => {
+                let parameters = self.update_parameters(&caller, &update, numbered.count, &settings).await?;
+                (Schema::empty(), parameters)
+            }
+            None => {
+                let open = view.queries.plan_open(&numbered.sql, &settings).await?;
+                let parameters = parameter_schema(&open.plan, numbered.count)?;
+                (open.schema.as_ref().clone(), parameters)
+            }
+        };
+        let (dataset_schema, parameter_schema) = (schema_bytes(&dataset_schema)?, schema_bytes(&parameter_schema)?);
         let statement = PreparedTicket {
             sql: numbered.sql,
             parameter_count: numbered.count as u64,
@@ -230,23 +258,6 @@ impl FlightSqlService for SqlService {
             self.tickets.open(Purpose::Prepared, &caller, &query.prepared_statement_handle)?;
         self.bound.close(&statement.id);
         Ok(())
-    }
-
-    async fn do_put_prepared_statement_query(
-        &self,
-        query: CommandPreparedStatementQuery,
-        request: Request<PeekableFlightDataStream>,
-    ) -> Result<DoPutPreparedStatementResult, Status> {
-        let caller = Caller::of(&request)?;
-        let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
-        let messages = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let parameters = Parameters::receive(FlightRecordBatchStream::new_from_flight_data(messages)).await?;
-        prepared::check_count(&parameters, statement.parameter_count)?;
-        let parameters = parameters.to_bytes()?;
-        self.bound.bind(&statement.id, parameters.clone());
-        let bound = PreparedTicket { parameters, ..statement };
-        let handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &bound);
-        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
 
     async fn get_flight_info_prepared_statement(
@@ -446,50 +457,6 @@ impl FlightSqlService for SqlService {
         let result = if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
         // The numbers of both kinds of answer are the same.
         Ok(ActionCancelQueryResult { result: result.into() })
-    }
-
-    async fn do_put_statement_update(
-        &self,
-        _query: CommandStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        Err(only_reads("an update"))
-    }
-
-    async fn do_put_prepared_statement_update(
-        &self,
-        _query: CommandPreparedStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        Err(only_reads("an update"))
-    }
-
-    async fn do_put_statement_ingest(
-        &self,
-        query: CommandStatementIngest,
-        request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        let caller = Caller::of(&request)?;
-        if let Some(store) = query.schema.as_deref().filter(|store| caller.may_read(store)) {
-            caller.check_write(store)?;
-        }
-        Err(only_reads("ingestion"))
-    }
-
-    async fn do_put_fallback(
-        &self,
-        _request: Request<PeekableFlightDataStream>,
-        _message: Any,
-    ) -> Result<PutResponse, Status> {
-        Err(only_reads("writing"))
-    }
-
-    async fn do_put_error_callback(
-        &self,
-        _request: Request<PeekableFlightDataStream>,
-        error: DoPutError,
-    ) -> Result<PutResponse, Status> {
-        Err(status::status(tonic::Code::InvalidArgument, &error.to_string()))
     }
 
     async fn get_flight_info_substrait_plan(
