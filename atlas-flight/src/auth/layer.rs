@@ -89,7 +89,7 @@ async fn admit(authenticator: &Authenticator, mut request: Request<Body>) -> Res
 
 /// The response, where tonic refused a message that is larger than the limit: as other limits are.
 fn sized(response: Response<Body>, message_bytes: usize) -> Response<Body> {
-    let refused = Status::from_header_map(response.headers()).filter(|status| status::is_too_large(status));
+    let refused = Status::from_header_map(response.headers()).filter(status::is_too_large);
     refused.map_or(response, |_| status::too_large(message_bytes).into_http())
 }
 
