@@ -3,7 +3,7 @@
 use super::column::{self, DATASET};
 use super::coordinates;
 use super::stores::Stores;
-use crate::service::encode::{DataStream, batch_message, conform, schema_message};
+use crate::service::encode::{FrameStream, conform, frame_stream};
 use crate::status;
 use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
 use arrow::array::{
@@ -13,7 +13,6 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use arrow_flight::FlightData;
 use atlas_sql::tensor;
 use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, Region, Snapshot};
 use futures::{StreamExt, stream};
@@ -44,22 +43,22 @@ struct Part {
 ///
 /// # Errors
 /// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store.
-pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataStream, Status> {
+pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<FrameStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
     let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
-    let schema = schema_message(&part.schema);
+    let schema = Arc::clone(&part.schema);
     let guard = part.cancel.guard();
     let batches = batches(&part.snapshot, &part.columns, &part.rows);
-    let messages = stream::iter(batches).map(move |rows| {
+    let batches = stream::iter(batches).map(move |rows| {
         let _held_by_the_stream = &guard;
         let part = Arc::clone(&part);
         async move {
-            let message = tokio::task::spawn_blocking(move || part.message(rows)).await;
-            message.map_err(|error| status::from_join(&error))?
+            let batch = tokio::task::spawn_blocking(move || part.batch(rows)).await;
+            batch.map_err(|error| status::from_join(&error))?
         }
     });
-    Ok(Box::pin(stream::once(async { Ok(schema) }).chain(messages.buffered(BATCHES_AHEAD))))
+    frame_stream(&schema, batches.buffered(BATCHES_AHEAD))
 }
 
 /// The bytes of all batches' values, as pyarrow's `nbytes` counts them; -1 where only reading would tell.
@@ -135,8 +134,8 @@ impl Part {
         Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new() })
     }
 
-    /// The batch of these of the part's rows, as a message.
-    fn message(&self, rows: Range<usize>) -> Result<FlightData, Status> {
+    /// The batch of these of the part's rows.
+    fn batch(&self, rows: Range<usize>) -> Result<RecordBatch, Status> {
         let rows = &self.rows[rows];
         let names = StringArray::from_iter_values(rows.iter().map(|row| self.snapshot.dataset_name(*row)));
         let mut columns: Vec<(&str, ArrayRef)> = vec![(DATASET, Arc::new(names))];
@@ -145,7 +144,7 @@ impl Part {
             columns.push((&column.array, values));
         }
         let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
-        batch_message(&conform(batch, &self.schema)?)
+        conform(batch, &self.schema)
     }
 
     /// Values of one shape: read together, and spread out where datasets lack the array.

@@ -1,6 +1,6 @@
 //! The routing of calls between the two halves.
 
-use super::{actions, encode::DataStream, handshake};
+use super::{actions, direct::respond, encode::DataStream, handshake};
 use crate::auth::{Caller, Key};
 use crate::bulk::{self, request::StackedRequest};
 use crate::limits::Limits;
@@ -71,7 +71,7 @@ impl AtlasService {
     async fn get(&self, request: Request<Ticket>) -> Result<Response<DataStream>, Status> {
         let caller = Caller::of(&request)?;
         if let Some(stacked) = self.tickets.open_stacked(&caller, request.get_ref())? {
-            return Ok(Response::new(bulk::read(&self.views.of(&caller)?.stores, stacked).await?));
+            return Ok(respond(bulk::read(&self.views.of(&caller)?.stores, stacked).await?));
         }
         sql_command(&request.get_ref().ticket, "ticket")
             .map_err(|_| Status::invalid_argument("the ticket is not one that this server gave"))?;

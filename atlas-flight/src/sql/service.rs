@@ -5,6 +5,7 @@ use super::prepared::{self, BoundValues};
 use super::{browse, guard, info, placeholders, types};
 use crate::arrays::ArrayFormat;
 use crate::auth::{self, Caller, Purpose};
+use crate::service::direct::respond;
 use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
 use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
@@ -116,7 +117,7 @@ impl SqlService {
     ) -> Result<Response<DataStream>, Status> {
         let view = self.views.of(caller)?;
         let planned = view.queries.plan(sql, parameters, format).await?;
-        Ok(Response::new(view.queries.run(planned).await?))
+        Ok(respond(view.queries.run(planned).await?))
     }
 }
 
@@ -131,7 +132,7 @@ fn answer(
 }
 
 fn whole(batch: Result<RecordBatch, Status>) -> Result<Response<DataStream>, Status> {
-    Ok(Response::new(one_batch(batch?)))
+    Ok(respond(one_batch(batch?)?))
 }
 
 fn only_reads(what: &str) -> Status {

@@ -6,7 +6,7 @@ use super::workers::Workers;
 use super::{boundary, guard};
 use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
-use crate::service::encode::{DataStream, batch_bytes, query_stream};
+use crate::service::encode::{FrameStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
@@ -123,7 +123,7 @@ impl Queries {
     /// # Errors
     /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
     /// wait; later errors are in the stream.
-    pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+    pub(crate) async fn run(&self, query: Planned) -> Result<FrameStream, Status> {
         let deadline = Deadline::of(&self.limits);
         let permit = deadline.within(self.admission.admit()).await??;
         let Planned { plan, columns } = query;
@@ -148,7 +148,7 @@ impl Queries {
             count.add(batch.num_rows(), batch_bytes(&batch))?;
             Ok(batch)
         });
-        Ok(query_stream(&schema, batches))
+        query_stream(&schema, batches)
     }
 
     /// The state that one query runs in: it has memory of its own.
