@@ -2,6 +2,7 @@
 
 use super::column::{self, DATASET};
 use super::coordinates;
+use super::memory;
 use super::stores::Stores;
 use crate::service::encode::{FrameStream, conform, frame_stream};
 use crate::status;
@@ -14,7 +15,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use atlas_sql::tensor;
-use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, Region, Snapshot};
+use atlas_store::{CancelToken, DType, Output, ReadHooks, Region, Snapshot, SpareMemory};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ struct Part {
     region: Option<Region>,
     rows: Vec<u32>,
     cancel: CancelToken,
+    /// Of the batches that were sent.
+    spare: SpareMemory,
 }
 
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
@@ -131,7 +134,8 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new() })
+        let spare = SpareMemory::new(ticket.columns.len());
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), spare })
     }
 
     /// The batch of these of the part's rows.
@@ -157,7 +161,8 @@ impl Part {
         let plan = self.snapshot.plan_stacked(&column.array, &present, self.region.as_ref());
         let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
         let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
-        let values = tensor::array_from(cells).map_err(|error| status::from_datafusion(&error))?;
+        let cells = (present.len(), cells.into_cells());
+        let values = memory::stacked(column, field.data_type(), cells, &self.spare)?;
         if present.len() == rows.len() {
             return Ok(values);
         }
@@ -171,7 +176,7 @@ impl Part {
     }
 
     fn hooks(&self) -> ReadHooks<'_> {
-        ReadHooks::new().cancelled_by(&self.cancel)
+        ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare)
     }
 
     /// Values that each have their own shape: a struct of `data` and `shape`.
@@ -202,7 +207,7 @@ impl Part {
         if i32::try_from(cells.len()).is_err() {
             return Err(too_long(&column.array, cells.len() as u64));
         }
-        let cells = flat(column::dtype(column)?, cells)?;
+        let cells = memory::flat(column::dtype(column)?, cells, &self.spare)?;
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         let data = ListArray::try_new(item, offsets, cells, nulls.clone()).map_err(failed)?;
         let rank = i32::try_from(column.dims.len()).map_err(|error| status::internal(&error))?;
@@ -217,13 +222,6 @@ impl Part {
         let values = StructArray::try_new(fields.into(), vec![Arc::new(data), Arc::new(shape)], nulls);
         Ok(Arc::new(values.map_err(failed)?))
     }
-}
-
-/// Cells as a plain column.
-fn flat(dtype: DType, cells: Cells) -> Result<ArrayRef, Status> {
-    let len = cells.len() as u64;
-    let flat = ArrayData::try_new(dtype, vec![len], cells).map_err(|error| status::from_store(&error))?;
-    tensor::array_from(flat).map_err(|error| status::from_datafusion(&error))
 }
 
 fn too_long(array: &str, extent: u64) -> Status {

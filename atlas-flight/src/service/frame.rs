@@ -102,7 +102,9 @@ fn unexpected() -> Status {
 }
 
 impl IpcBuffers {
-    fn new(buffers: Vec<Buffer>) -> Self {
+    fn new(mut buffers: Vec<Buffer>) -> Self {
+        // Empty ones are written, too: after the last message they would look like the start of another.
+        buffers.retain(|buffer| !buffer.is_empty());
         IpcBuffers { buffers: buffers.into_iter(), rest: None }
     }
 
