@@ -229,4 +229,4 @@ fn put_field(into: &mut BytesMut, tag: u32, length: usize) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,8 +36,11 @@ impl ReadPlan {
     /// result does not fit in memory, `Cancelled` if the hooks say so.
     pub fn execute(&self, hooks: ReadHooks<'_>) -> Result<Vec<ArrayData>> {
         check_memory(self.output_bytes())?;
-        let mut cells: Vec<Cells> =
-            self.outputs().iter().map(|output| cells_for(hooks.spare(), output.dtype, cells_of(&output.shape))).collect();
+        let mut cells: Vec<Cells> = self
+            .outputs()
+            .iter()
+            .map(|output| cells_for(hooks.spare(), output.dtype, cells_of(&output.shape)))
+            .collect();
         self.fill(&mut cells, self.is_stacked, hooks)?;
         let arrays = self.outputs().iter().zip(cells);
         Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.clone(), cells)).collect())
