@@ -25,7 +25,7 @@ const MIB: usize = 1 << 20;
 /// A dataset is a batch, and one read.
 const DATASET_BYTES: usize = 8 * MIB;
 const DATASETS: u64 = 12;
-/// A batch on its way to the socket, one that waits for it, and one that is being read.
+/// At most: a batch on its way to the socket, one that waits for it, and one that is being read.
 const BATCHES_HELD: u64 = 3;
 
 fn big() -> (tempfile::TempDir, Store, Arc<Gate>) {
@@ -77,9 +77,13 @@ async fn what_a_client_does_not_take_is_not_read() {
     // The schema.
     stream.message().await.unwrap().unwrap();
     for taken in 0..=DATASETS {
-        let most = (taken + BATCHES_HELD).min(DATASETS) * per_batch;
-        gate.until_begun(most);
-        assert_eq!(gate.begun(), most, "{taken} batches were taken");
+        // The transport may have begun less ahead; the one that is taken next is there in any case.
+        gate.until_begun((taken + 1).min(DATASETS) * per_batch);
+        let begun = gate.begun();
+        assert!(
+            begun <= (taken + BATCHES_HELD) * per_batch,
+            "{taken} batches were taken: {begun} reads, {per_batch} each"
+        );
         let held = allocation::held().saturating_sub(before);
         // And the memory of one that was sent, until another is read into it; the rest is the client's.
         let bound = (BATCHES_HELD as usize + 2) * DATASET_BYTES;
