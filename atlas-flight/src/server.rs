@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::service::AtlasService;
 use crate::service::ended::EndNoted;
 use crate::ticket::Tickets;
+use crate::service::direct::Direct;
 use crate::tls::Tls;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
@@ -193,7 +194,7 @@ impl Server {
             .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
-        let flight = Authenticated::new(EndNoted(flight), Arc::clone(&self.authenticator), self.limits.message_bytes);
+        let flight = Authenticated::new(EndNoted(Direct::new(flight)), Arc::clone(&self.authenticator), self.limits.message_bytes);
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -18,6 +18,7 @@ pub mod request;
 mod column;
 mod coordinates;
 mod list;
+mod memory;
 mod plan;
 mod read;
 mod selection;

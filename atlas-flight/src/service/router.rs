@@ -1,6 +1,6 @@
 //! The routing of calls between the two halves.
 
-use super::{actions, deliver::deliver, encode::DataStream, handshake, put};
+use super::{actions, deliver::deliver, direct::respond, encode::DataStream, handshake, put};
 use crate::auth::Caller;
 use crate::bulk::{self, criteria::ListRequest, request::StackedRequest};
 use crate::limits::{Limits, ResultCount};
@@ -91,10 +91,10 @@ impl AtlasService {
             let mut count = ResultCount::new(limits);
             let messages = messages.map(move |message| {
                 let message = message?;
-                count.add(0, message.data_body.len())?;
+                count.add(0, message.bytes())?;
                 Ok(message)
             });
-            return Ok(Response::new(Box::pin(deliver(messages, run, limits.idle_timeout))));
+            return Ok(respond(Box::pin(deliver(messages, run, limits.idle_timeout))));
         }
         sql_command(&request.get_ref().ticket, "ticket")
             .map_err(|_| Status::invalid_argument("the ticket is not one that this server gave"))?;

@@ -6,7 +6,7 @@ use super::workers::Workers;
 use super::{boundary, guard};
 use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Deadline, Gate, ResultCount};
-use crate::service::encode::{DataStream, batch_bytes, query_stream};
+use crate::service::encode::{FrameStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -143,9 +143,9 @@ impl Queries {
     /// # Errors
     /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
     /// wait; later errors are in the stream.
-    pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+    pub(crate) async fn run(&self, query: Planned) -> Result<FrameStream, Status> {
         let schema = Arc::clone(query.schema());
-        Ok(query_stream(&schema, self.batches(query).await?))
+        query_stream(&schema, self.batches(query).await?)
     }
 
     /// The batches of a query's result, as [`Queries::run`] sends them.
