@@ -66,6 +66,12 @@ impl Admission {
         }
     }
 
+    /// How many queries run, and how many wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let running = self.queries.saturating_sub(self.running.available_permits());
+        (running, self.waiting.load(Ordering::Acquire))
+    }
+
     /// Waits until a query may run, which it may as long as it holds the permit.
     ///
     /// # Errors

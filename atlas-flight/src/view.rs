@@ -1,7 +1,7 @@
 //! What a caller sees of the server: the stores that it may read, and SQL over these and no others.
 
 use crate::auth::Caller;
-use crate::bulk::Stores;
+use crate::bulk::{Given, Stores};
 use crate::limits::{Admission, Limits};
 use crate::server::ServeError;
 use crate::sql::{Queries, Workers};
@@ -33,6 +33,7 @@ pub(crate) struct Views {
     workers: Arc<Workers>,
     limits: Limits,
     admission: Arc<Admission>,
+    given: Arc<Given>,
     made: Mutex<HashMap<Vec<String>, Arc<View>>>,
 }
 
@@ -46,7 +47,18 @@ impl Views {
         let workers = Workers::new().map_err(|error| ServeError::new(format!("cannot start threads: {error}")))?;
         let mounted = atlas_sql::session(&stores).map_err(failed)?;
         let admission = Arc::new(Admission::new(&limits));
-        Ok(Views { stores, mounted, workers: Arc::new(workers), limits, admission, made: Mutex::default() })
+        let (workers, given) = (Arc::new(workers), Arc::new(Given::default()));
+        Ok(Views { stores, mounted, workers, limits, admission, given, made: Mutex::default() })
+    }
+
+    /// The queries that run and wait.
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// The snapshots that tickets were given for.
+    pub(crate) fn given(&self) -> &Arc<Given> {
+        &self.given
     }
 
     /// What `caller` sees.
@@ -62,7 +74,7 @@ impl Views {
             return Ok(Arc::clone(view));
         }
         let context = self.mount(&names).map_err(|error| status::from_datafusion(&error))?;
-        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers));
+        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers), Arc::clone(&self.given));
         let (workers, admission) = (Arc::clone(&self.workers), Arc::clone(&self.admission));
         let queries = Queries::new(context, workers, self.limits.clone(), admission);
         let view = Arc::new(View { stores, queries });

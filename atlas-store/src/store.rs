@@ -156,7 +156,8 @@ impl Store {
         self.state().snapshot.clone()
     }
 
-    /// Moves to the newest committed snapshot; tells whether it is another one.
+    /// Moves to the newest committed snapshot; tells whether it is another one. Until it has moved, other threads go on with
+    /// the old one: they do not wait for the storage.
     ///
     /// # Cost
     /// Where it is not: one look at the catalog file, or one request, which the store answers without the catalog. Else
@@ -165,13 +166,22 @@ impl Store {
     /// # Errors
     /// As [`Self::open`]; `Conflict` while there are unflushed mutations.
     pub fn refresh(&self) -> Result<bool> {
-        let mut state = self.state();
-        if state.draft.is_some() {
-            return Err(Error::Conflict {
-                message: "cannot refresh with unflushed changes: flush or abandon them".into(),
-            });
+        let without_draft = || {
+            let state = self.state();
+            if state.draft.is_some() {
+                let message = "cannot refresh with unflushed changes: flush or abandon them".into();
+                return Err(Error::Conflict { message });
+            }
+            Ok(state)
+        };
+        let known = without_draft()?.file.clone();
+        let Some((snapshot, file)) = self.newest_unless(&known)? else { return Ok(false) };
+        let mut state = without_draft()?;
+        if state.file.version == known.version {
+            (state.snapshot, state.file) = (snapshot, file);
         }
-        self.refresh_state(&mut state)
+        // Else another thread has moved the handle meanwhile, which is newer than what was known, too.
+        Ok(true)
     }
 
     fn refresh_state(&self, state: &mut State) -> Result<bool> {

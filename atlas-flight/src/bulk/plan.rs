@@ -3,6 +3,7 @@
 use super::request::StackedRequest;
 use super::stores::Stores;
 use super::{column, coordinates, read, selection};
+use crate::observe::Call;
 use crate::service::info::flight_info;
 use crate::status;
 use crate::ticket::{RegionTicket, Sealer, StackedTicket, runs_of};
@@ -20,6 +21,9 @@ pub(crate) async fn plan(
     request: StackedRequest,
     descriptor: FlightDescriptor,
 ) -> Result<FlightInfo, Status> {
+    if let Some(call) = Call::current() {
+        call.stacks();
+    }
     request.check()?;
     let snapshot = stores.snapshot(&request.store)?;
     let rows = selection::selected_rows(stores, &snapshot, &request).await?;

@@ -3,6 +3,7 @@
 use super::column::{self, DATASET};
 use super::coordinates;
 use super::stores::Stores;
+use crate::observe::Call;
 use crate::service::encode::{DataStream, batch_message, conform, schema_message};
 use crate::status;
 use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
@@ -15,7 +16,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow_flight::FlightData;
 use atlas_sql::tensor;
-use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, Region, Snapshot};
+use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, ReadPlan, Region, Snapshot};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ struct Part {
     region: Option<Region>,
     rows: Vec<u32>,
     cancel: CancelToken,
+    call: Option<Call>,
 }
 
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
@@ -46,7 +48,8 @@ struct Part {
 /// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store.
 pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
-    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
+    let call = Call::current();
+    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, call)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
     let schema = schema_message(&part.schema);
     let guard = part.cancel.guard();
@@ -120,7 +123,10 @@ fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<R
 }
 
 impl Part {
-    fn open(snapshot: Snapshot, ticket: StackedTicket) -> Result<Self, Status> {
+    fn open(snapshot: Snapshot, ticket: StackedTicket, call: Option<Call>) -> Result<Self, Status> {
+        if let Some(call) = &call {
+            call.stacks();
+        }
         let rows = rows_of(&ticket.runs, snapshot.dataset_count())?;
         let region = match ticket.region {
             Some(region) => {
@@ -132,7 +138,7 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new() })
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), call })
     }
 
     /// The batch of these of the part's rows, as a message.
@@ -145,7 +151,11 @@ impl Part {
             columns.push((&column.array, values));
         }
         let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
-        batch_message(&conform(batch, &self.schema)?)
+        let message = batch_message(&conform(batch, &self.schema)?)?;
+        if let Some(call) = &self.call {
+            call.sends_batch(rows.len());
+        }
+        Ok(message)
     }
 
     /// Values of one shape: read together, and spread out where datasets lack the array.
@@ -156,6 +166,7 @@ impl Part {
             return Ok(new_null_array(field.data_type(), rows.len()));
         }
         let plan = self.snapshot.plan_stacked(&column.array, &present, self.region.as_ref());
+        let plan = plan.inspect(|plan| self.count(plan));
         let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
         let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
         let values = tensor::array_from(cells).map_err(|error| status::from_datafusion(&error))?;
@@ -171,6 +182,12 @@ impl Part {
         take(&values, &UInt32Array::from_iter(places), None).map_err(|error| status::from_arrow(&error))
     }
 
+    fn count(&self, plan: &ReadPlan) {
+        if let Some(call) = &self.call {
+            call.reads(plan.chunks(), plan.bytes());
+        }
+    }
+
     fn hooks(&self) -> ReadHooks<'_> {
         ReadHooks::new().cancelled_by(&self.cancel)
     }
@@ -180,6 +197,7 @@ impl Part {
         let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
         let plan = self.snapshot.plan_across(&column.array, rows, self.region.as_ref());
         let plan = plan.map_err(|error| status::from_store(&error))?;
+        self.count(&plan);
         let cells = plan.execute_joined(self.hooks()).map_err(|error| status::from_store(&error))?;
         let failed = |error| status::from_arrow(&error);
         let mut outputs = plan.outputs().iter();

@@ -167,7 +167,6 @@ impl FlightSqlService for SqlService {
         let caller = Caller::of(&request)?;
         let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
-        tracing::debug!(user = &*caller.user, sql = statement.sql, "run a query");
         let format = ArrayFormat::of_ticket(&statement.array_format);
         self.run(&caller, &statement.sql, &parameters, format).await
     }

@@ -6,6 +6,7 @@ use super::workers::Workers;
 use super::{boundary, guard};
 use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
+use crate::observe::Call;
 use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::datatypes::SchemaRef;
@@ -77,6 +78,9 @@ impl Queries {
     /// something, `RESOURCE_EXHAUSTED` where it is too much to plan.
     pub(crate) async fn plan_open(&self, sql: &str, format: ArrayFormat) -> Result<Open, Status> {
         guard::check(sql)?;
+        if let Some(call) = Call::current() {
+            call.states(sql, false);
+        }
         let (state, sql) = (self.session().state(), sql.to_string());
         let planning = async move {
             let plan = parse(&state, &sql).await?;
@@ -104,6 +108,9 @@ impl Queries {
         format: ArrayFormat,
     ) -> Result<Planned, Status> {
         guard::check(sql)?;
+        if let Some(call) = Call::current() {
+            call.states(sql, !parameters.is_empty());
+        }
         let (state, sql, parameters) = (self.session().state(), sql.to_string(), parameters.clone());
         let planning = async move {
             let mut plan = parse(&state, &sql).await?;
@@ -138,14 +145,19 @@ impl Queries {
         };
         let memory_bytes = self.limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
-        let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
+        let (plan, batches) = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
+        let call = Call::current();
+        let reads = ReadsAtEnd { plan, call: call.clone() };
         let schema = Arc::clone(columns.schema());
         let mut count = ResultCount::new(&self.limits);
         let batches = deadline.limit(batches).map(move |batch| {
-            let _held_while_the_query_runs = &permit;
+            let _held_while_the_query_runs = (&permit, &reads);
             let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
             let batch = columns.batch(batch).map_err(|error| status::from_arrow(&error))?;
             count.add(batch.num_rows(), batch_bytes(&batch))?;
+            if let Some(call) = &call {
+                call.sends_batch(batch.num_rows());
+            }
             Ok(batch)
         });
         Ok(query_stream(&schema, batches))
@@ -160,6 +172,22 @@ impl Queries {
             .build_arc()
             .map_err(|error| status::from_datafusion(&error))?;
         Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build())
+    }
+}
+
+/// Adds what a query has read to its call, once it is over.
+struct ReadsAtEnd {
+    plan: Arc<dyn ExecutionPlan>,
+    call: Option<Call>,
+}
+
+impl Drop for ReadsAtEnd {
+    fn drop(&mut self) {
+        if let Some(call) = &self.call {
+            let done = atlas_sql::done_reads(self.plan.as_ref());
+            call.reads(done.chunks, done.bytes);
+            call.prunes(done.datasets_pruned);
+        }
     }
 }
 
