@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
@@ -209,7 +210,7 @@ impl Server {
         if let Some((listener, _)) = self.metrics_listener {
             self.tasks.spawn(observe::serve(listener, Arc::clone(&self.metrics), Arc::clone(&healthz)));
         }
-        let (health_reporter, health) = tonic_health::server::health_reporter();
+        let (mut health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut server = tonic::transport::Server::builder();
@@ -236,6 +237,9 @@ impl Server {
         health_reporter.set_not_serving::<FlightServiceServer<AtlasService>>().await;
         health_reporter.set_service_status("", ServingStatus::NotServing).await;
         drop(stop);
+        // Those who watch have been told, and their streams end: nobody has to wait for them.
+        health_reporter.clear_service_status(<FlightServiceServer<AtlasService> as NamedService>::NAME).await;
+        health_reporter.clear_service_status("").await;
         match tokio::time::timeout(DRAIN, serving).await {
             Ok(served) => served.map_err(failed),
             Err(_) => {
