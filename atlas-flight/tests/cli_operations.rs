@@ -102,15 +102,16 @@ fn values_of_parameters_and_tickets_are_logged_at_no_level() {
                 let info = prepared.execute().await?;
                 let ticket = info.endpoint[0].ticket.clone().unwrap();
                 sender.send(ticket.ticket.clone()).unwrap();
-                client.do_get(ticket).await?.try_collect::<Vec<_>>().await.map_err(Into::into)
+                client.do_get(ticket).await?.try_collect::<Vec<_>>().await
             };
-            let answer: Result<Vec<RecordBatch>, arrow::error::ArrowError> = answer.await;
+            let answer: Result<Vec<RecordBatch>, arrow_flight::error::FlightError> = answer.await;
             assert_eq!(answer.is_ok(), good, "{answer:?}");
             if let Err(error) = answer {
                 assert!(error.to_string().contains("swordfish"), "the client is told: {error}");
             }
         }
     });
+    drop(sender);
     let log: String = events.iter().map(Value::to_string).collect();
     assert!(log.contains("ship <> $1"), "statements are logged at debug: {log}");
     assert!(!log.contains("swordfish"));
@@ -125,7 +126,8 @@ fn settings_come_from_flags_the_environment_and_a_file() {
     let home = home();
     let store = small_store(&home);
     let file = at(&home, "atlas.toml");
-    std::fs::write(&file, format!("listen = \"127.0.0.1:1\"\n[stores]\nfirst = {store:?}\nsecond = {store:?}\n")).unwrap();
+    std::fs::write(&file, format!("listen = \"127.0.0.1:1\"\n[stores]\nfirst = {store:?}\nsecond = {store:?}\n"))
+        .unwrap();
     let check = |environment: &[(&str, &str)], arguments: &[&str]| {
         let output = command()
             .args(["serve", "--check"])

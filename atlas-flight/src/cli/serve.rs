@@ -39,7 +39,6 @@ pub(crate) struct Serve {
     listen: String,
     /// A file with settings (TOML), for those that neither flags nor the environment say
     #[arg(long, value_name = "FILE")]
-    #[expect(dead_code, reason = "`settings` reads the file before the flags are parsed as a whole")]
     config: Option<PathBuf>,
     /// Check the settings, open the stores, say what would be served, and stop
     #[arg(long)]

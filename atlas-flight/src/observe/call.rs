@@ -162,6 +162,7 @@ impl Call {
         metrics.count(self.inner.method, notes.kind, code, elapsed, counted);
         let number = |count: &AtomicU64| Some(count.load(Ordering::Relaxed)).filter(|count| *count > 0);
         let reason = Some(status.message()).filter(|reason| !reason.is_empty());
+        let (told, kept) = if is_ours_to_tell(status.code()) { (reason, None) } else { (None, reason) };
         tracing::info!(
             query_id = self.id(),
             user = notes.user.as_deref().filter(|user| !user.is_empty()),
@@ -169,7 +170,7 @@ impl Call {
             kind = notes.kind.map(Kind::name),
             fingerprint = notes.fingerprint.as_deref(),
             code,
-            reason = reason.filter(|_| is_ours_to_tell(status.code())),
+            reason = told,
             seconds = elapsed.as_secs_f64(),
             rows = counted.rows.load(Ordering::Relaxed),
             batches = number(&counted.batches),
@@ -179,7 +180,7 @@ impl Call {
             datasets_pruned = number(&counted.datasets_pruned),
             "call"
         );
-        if let Some(reason) = reason.filter(|_| !notes.has_parameters) {
+        if let Some(reason) = kept.filter(|_| !notes.has_parameters) {
             tracing::debug!(query_id = self.id(), code, reason, "why it failed");
         }
     }

@@ -110,7 +110,20 @@ fn expected(setting: &Setting<'_>) -> &'static str {
 }
 
 fn wrong(key: &str, value: &Value, what: &str) -> String {
-    format!("{key} = {value}: {what}")
+    format!("{key} = {}: {what}", shown(value))
+}
+
+/// A value as it may stand in the file.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(on) => on.to_string(),
+        Value::Datetime(time) => time.to_string(),
+        Value::Array(_) => "[…]".to_owned(),
+        Value::Table(_) => "{…}".to_owned(),
+    }
 }
 
 /// That there is no such key, with those that there are.
