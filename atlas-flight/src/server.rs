@@ -7,6 +7,7 @@ use crate::refresh;
 use crate::service::AtlasService;
 use crate::tls::Tls;
 use crate::view::Views;
+use crate::write::Writers;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
 use std::collections::HashSet;
@@ -43,6 +44,8 @@ pub struct ServerOptions {
     pub token_lifetime: Duration,
     /// What queries may take.
     pub limits: Limits,
+    /// Clients may change the stores, where their roles allow it; else the server only reads.
+    pub writable: bool,
     /// Listens where other machines can connect, though there is no TLS or no login.
     pub insecure: bool,
     /// Where `/metrics` and `/healthz` are served (`host:port`), over plain HTTP and to whoever connects; nowhere if it is
@@ -60,6 +63,7 @@ impl Default for ServerOptions {
             key: None,
             token_lifetime: TOKEN_LIFETIME,
             limits: Limits::default(),
+            writable: false,
             insecure: false,
             metrics: None,
             refresh: None,
@@ -154,8 +158,17 @@ impl Server {
             let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
             return Err(ServeError::new(message));
         }
-        let ServerOptions { tls, users, key, token_lifetime, limits, insecure: _, metrics: metrics_at, refresh } =
-            options;
+        let ServerOptions {
+            tls,
+            users,
+            key,
+            token_lifetime,
+            limits,
+            writable,
+            insecure: _,
+            metrics: metrics_at,
+            refresh,
+        } = options;
         let key = key.map_or_else(Key::random, Ok)?;
         for named in users.iter().flat_map(Users::named_stores) {
             if !stores.iter().any(|(name, _)| name == named) {
@@ -165,6 +178,7 @@ impl Server {
         let authenticator = Authenticator::new(users, key.clone(), token_lifetime)?;
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
+        let writers = Writers::new(&stores, writable, limits.clone());
         let views = Arc::new(Views::new(stores.clone(), limits)?);
         let names: Vec<String> = stores.iter().map(|(name, _)| name.clone()).collect();
         let numbers = StoreNumbers::new(stores.clone(), Arc::clone(views.admission()));
@@ -180,7 +194,7 @@ impl Server {
                 tasks.spawn(refresh::follow(name, store, every, metrics, given));
             }
         }
-        let service = AtlasService::new(views, key)?;
+        let service = AtlasService::new(views, writers, key)?;
         Ok(Server { listener, local_addr, service, authenticator, tls, metrics, metrics_listener, tasks })
     }
 

@@ -52,6 +52,9 @@ pub(crate) struct Serve {
     /// MiB of decoded cells that each store keeps for the next small read
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     cache: u32,
+    /// Let clients change the stores: uploads, ingestion, INSERT, UPDATE, DELETE, and actions, as their roles allow
+    #[arg(long)]
+    writable: bool,
     #[command(flatten)]
     limits: LimitFlags,
     #[command(flatten)]
@@ -155,6 +158,7 @@ impl Serve {
         check_names(&self.stores)?;
         let options = ServerOptions {
             limits: self.limits.limits(),
+            writable: self.writable,
             metrics: self.metrics.clone(),
             refresh: self.refresh,
             ..self.security.options()?

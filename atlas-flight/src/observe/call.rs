@@ -117,14 +117,16 @@ impl Call {
         self.notes().user = Some(Arc::clone(user));
     }
 
-    /// Says that it is about a SQL statement. The text is logged at debug, its values with it; values of parameters never are.
+    /// Says that it is about a SQL statement: the first, where others come of it. The text is logged at debug, its values with
+    /// it; values of parameters never are.
     pub(crate) fn states(&self, sql: &str, has_parameters: bool) {
-        tracing::debug!(query_id = self.id(), sql, "statement");
-        let fingerprint = fingerprint(sql);
         let mut notes = self.notes();
-        notes.kind = Some(Kind::Sql);
-        notes.fingerprint = fingerprint;
         notes.has_parameters |= has_parameters;
+        if notes.kind.is_none() {
+            tracing::debug!(query_id = self.id(), sql, "statement");
+            notes.kind = Some(Kind::Sql);
+            notes.fingerprint = fingerprint(sql);
+        }
     }
 
     /// Says that it is about a stacked read.
@@ -180,7 +182,9 @@ impl Call {
             datasets_pruned = number(&counted.datasets_pruned),
             "call"
         );
-        if let Some(reason) = kept.filter(|_| !notes.has_parameters) {
+        // What is uploaded are values, too.
+        let repeats_values = notes.has_parameters || self.inner.method == "DoPut";
+        if let Some(reason) = kept.filter(|_| !repeats_values) {
             tracing::debug!(query_id = self.id(), code, reason, "why it failed");
         }
     }

@@ -1,6 +1,6 @@
 //! The routing of calls between the two halves.
 
-use super::{actions, encode::DataStream, handshake};
+use super::{actions, encode::DataStream, handshake, put};
 use crate::auth::{Caller, Key};
 use crate::bulk::{self, request::StackedRequest};
 use crate::server::ServeError;
@@ -8,6 +8,7 @@ use crate::sql::SqlService;
 use crate::status;
 use crate::ticket::Tickets;
 use crate::view::Views;
+use crate::write::{self, Writers};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -23,7 +24,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The whole Flight service.
 pub(crate) struct AtlasService {
-    sql: SqlService,
+    pub(super) sql: SqlService,
+    pub(super) writers: Arc<Writers>,
     views: Arc<Views>,
     tickets: Tickets,
 }
@@ -35,13 +37,16 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over what callers see, which signs tickets with `key`. Each call has to come with its caller.
+    /// A service over what callers see, which changes the stores by `writers` and signs tickets with `key`. Each call has to
+    /// come with its caller.
     ///
     /// # Errors
     /// As [`SqlService::new`].
-    pub(crate) fn new(views: Arc<Views>, key: Key) -> Result<Self, ServeError> {
+    pub(crate) fn new(views: Arc<Views>, writers: Writers, key: Key) -> Result<Self, ServeError> {
+        let writers = Arc::new(writers);
         let tickets = Tickets::new(key);
-        Ok(AtlasService { sql: SqlService::new(Arc::clone(&views), tickets.clone())?, views, tickets })
+        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&writers))?;
+        Ok(AtlasService { sql, writers, views, tickets })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
@@ -153,7 +158,7 @@ impl FlightService for AtlasService {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        self.sql.do_put(request).await
+        Ok(Response::new(stream::iter([Ok(put::put(self, request).await?)]).boxed()))
     }
 
     async fn do_exchange(
@@ -168,7 +173,11 @@ impl FlightService for AtlasService {
             sql_command(&request.get_ref().body, "action's body")?;
             return self.sql.do_action(request).await;
         }
-        let body = self.act(&request)?;
+        let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await?;
+        let body = match written {
+            Some(body) => body,
+            None => self.act(&request)?,
+        };
         Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed()))
     }
 

@@ -9,6 +9,7 @@ use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
 use crate::observe::Call;
 use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -21,7 +22,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tonic::{Code, Status};
 
@@ -131,6 +133,24 @@ impl Queries {
     /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
     /// wait; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+        let schema = Arc::clone(query.schema());
+        let call = Call::current();
+        let batches = self.batches(query).await?.inspect_ok(move |batch| {
+            if let Some(call) = &call {
+                call.sends_batch(batch.num_rows());
+            }
+        });
+        Ok(query_stream(&schema, batches))
+    }
+
+    /// The batches of a query's result, as [`Queries::run`] sends them.
+    ///
+    /// # Errors
+    /// As [`Queries::run`].
+    pub(crate) async fn batches(
+        &self,
+        query: Planned,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Status>>, Status> {
         let deadline = Deadline::of(&self.limits);
         let permit = deadline.within(self.admission.admit()).await??;
         let Planned { plan, columns } = query;
@@ -146,21 +166,16 @@ impl Queries {
         let memory_bytes = self.limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
         let (plan, batches) = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
-        let call = Call::current();
-        let reads = ReadsAtEnd { plan, call: call.clone() };
-        let schema = Arc::clone(columns.schema());
+        let reads = ReadsAtEnd { plan, call: Call::current() };
         let mut count = ResultCount::new(&self.limits);
         let batches = deadline.limit(batches).map(move |batch| {
             let _held_while_the_query_runs = (&permit, &reads);
             let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
             let batch = columns.batch(batch).map_err(|error| status::from_arrow(&error))?;
             count.add(batch.num_rows(), batch_bytes(&batch))?;
-            if let Some(call) = &call {
-                call.sends_batch(batch.num_rows());
-            }
             Ok(batch)
         });
-        Ok(query_stream(&schema, batches))
+        Ok(batches.boxed())
     }
 
     /// The state that one query runs in: it has memory of its own.

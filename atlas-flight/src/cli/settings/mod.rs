@@ -112,7 +112,7 @@ fn variable(flag: &str) -> String {
 /// # Errors
 /// Usage errors that name the variable, or the file and its key, and the value; a file that cannot be read.
 pub(crate) fn complete(command: &Command, typed: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
-    complete_from(command, typed, |name| env::var_os(name).filter(|value| !value.is_empty()))
+    complete_from(command, typed, |name| env::var_os(name))
 }
 
 fn complete_from(
@@ -120,6 +120,7 @@ fn complete_from(
     mut arguments: Vec<OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<OsString>, Failure> {
+    let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
     // What is wrong is found again where the whole is parsed; help is an error, too.
     let Ok(matches) = command.clone().ignore_errors(true).try_get_matches_from(&arguments) else {
         return Ok(arguments);
