@@ -191,7 +191,7 @@ async fn values_are_bound_by_position_until_others_are() {
     let error = statement.bind(parameters(&[ScalarValue::Int64(Some(1))]).unwrap()).await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     statement.close().await.unwrap();
-    let error = client.prepare("SELECT FROM WHERE").await.unwrap_err();
+    let error = client.prepare("SELEC 1").await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
 }
 
