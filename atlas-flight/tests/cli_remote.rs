@@ -146,7 +146,8 @@ fn what_a_server_does_not_do_is_one_clear_line() {
     ] {
         atlas(&["query", &both.uri(), &sql]).fails(1, &parts);
     }
-    atlas(&["query", &format!("{}/nowhere", both.served.uri), "SELECT 1"]).fails(1, &["no such store: nowhere", "small"]);
+    atlas(&["query", &format!("{}/nowhere", both.served.uri), "SELECT 1"])
+        .fails(1, &["no such store: nowhere", "small"]);
     atlas(&["read", &format!("{}/nowhere", both.served.uri), "t"]).fails(1, &["no such store: nowhere", "small"]);
     for uri in ["grpc://127.0.0.1", "grpc://127.0.0.1:1/a/b", "grpc+tls://:5"] {
         atlas(&["query", uri, "SELECT 1"]).fails(2, &["grpc"]);
@@ -276,20 +277,14 @@ impl Secured {
         let made = atlas(&["token"]).ok();
         let (token, tokens) = made.split_once('\n').unwrap();
         let password = atlas_flight::auth::hash_password("correct horse").unwrap();
-        let users =
-            file("users.toml", &format!("[users.ann]\npassword = {password:?}\n{tokens}stores = {{ \"*\" = \"read\" }}\n"));
+        let users = file(
+            "users.toml",
+            &format!("[users.ann]\npassword = {password:?}\n{tokens}stores = {{ \"*\" = \"read\" }}\n"),
+        );
         file("token", &format!("{token}\n"));
         file("password", "correct horse\n");
-        let served = serve(&[
-            "--store",
-            &format!("small={path}"),
-            "--tls-cert",
-            &cert,
-            "--tls-key",
-            &key,
-            "--users",
-            &users,
-        ]);
+        let served =
+            serve(&["--store", &format!("small={path}"), "--tls-cert", &cert, "--tls-key", &key, "--users", &users]);
         Secured { served, token: token.to_owned(), home }
     }
 

@@ -178,7 +178,8 @@ async fn values_are_bound_by_position_until_others_are() {
     let mut statement = client.prepare(sql).await.unwrap();
     assert_eq!((statement.schema().fields().len(), statement.parameter_schema().fields().len()), (2, 2));
     let names = |batches: Vec<RecordBatch>| -> Vec<String> {
-        let texts = |batch: &RecordBatch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect();
+        let texts =
+            |batch: &RecordBatch| batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned).collect();
         batches.iter().flat_map(|batch: &RecordBatch| -> Vec<String> { texts(batch) }).collect()
     };
     for (month, station) in [(1, 1), (0, 0), (2, 1)] {

@@ -111,7 +111,9 @@ impl ServerFlags {
 fn ask(user: &str, address: &Address) -> Result<String, Failure> {
     let asked = rpassword::prompt_password(format!("Password of {user} at {address}: "));
     asked.map_err(|_| {
-        Failure::failed(format!("no terminal to ask for the password of {user}: use ${PASSWORD} or --password-file FILE"))
+        Failure::failed(format!(
+            "no terminal to ask for the password of {user}: use ${PASSWORD} or --password-file FILE"
+        ))
     })
 }
 

@@ -17,7 +17,11 @@ pub struct Address {
 impl Address {
     /// Whether a text names a server, by its scheme: the schemes of Flight, and not those of HTTP, which stores have too.
     pub fn is_one(text: &str) -> bool {
-        PLAIN.iter().chain(&ENCRYPTED).filter(|scheme| scheme.starts_with("grpc")).any(|scheme| text.starts_with(scheme))
+        PLAIN
+            .iter()
+            .chain(&ENCRYPTED)
+            .filter(|scheme| scheme.starts_with("grpc"))
+            .any(|scheme| text.starts_with(scheme))
     }
 
     /// Reads `grpc://host:port` (or `grpc+tcp://`, `http://`), or with TLS `grpc+tls://host:port` (or `grpcs://`,
@@ -107,7 +111,8 @@ mod tests {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.to_string().as_str(), address.store()), (shown, store), "{text}");
         }
-        for text in ["grpc://h", "grpc://:1", "grpc://h:x", "grpc://h:70000", "grpc://h:1/a/b", "grpc://h:1/%zz", "ftp://h:1"]
+        for text in
+            ["grpc://h", "grpc://:1", "grpc://h:x", "grpc://h:70000", "grpc://h:1/a/b", "grpc://h:1/%zz", "ftp://h:1"]
         {
             assert!(Address::parse(text).is_err(), "{text}");
         }

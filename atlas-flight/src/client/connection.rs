@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::stream;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -20,6 +21,14 @@ const MAX_MESSAGE_BYTES: usize = i32::MAX as usize;
 
 /// How much may be on the way without having been read: what keeps a fast link busy.
 const WINDOW_BYTES: u32 = 16 << 20;
+
+/// How long a server may take to answer when it is connected to.
+const CONNECT_TIME: Duration = Duration::from_secs(20);
+
+/// While calls run, the server is asked so often whether it is still there, and may take so long to say so: a machine that
+/// is gone closes no connection.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const ALIVE_TIME: Duration = Duration::from_secs(20);
 
 /// The stub that calls are made on.
 pub(super) type Flight = FlightServiceClient<InterceptedService<Channel, Headers>>;
@@ -59,6 +68,9 @@ impl Connection {
     pub(super) async fn open(address: &Address, options: &ConnectOptions) -> Result<Self, ClientError> {
         let mut endpoint = Endpoint::from_shared(address.transport_uri())
             .map_err(|error| ClientError::invalid(format!("{address}: {error}")))?
+            .connect_timeout(CONNECT_TIME)
+            .http2_keep_alive_interval(ALIVE_INTERVAL)
+            .keep_alive_timeout(ALIVE_TIME)
             .tcp_nodelay(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES);

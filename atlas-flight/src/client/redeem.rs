@@ -109,7 +109,8 @@ pub(super) fn redeem(
     } else {
         // Unread streams of one connection share its window: one that nobody reads would hold up the others.
         let connections: Vec<Connection> = (0..lanes).map(|_| connection.another()).collect();
-        let part = |(index, ticket): (usize, Ticket)| Part::new(connections[index % lanes].clone(), ticket, &schema, options);
+        let part =
+            |(index, ticket): (usize, Ticket)| Part::new(connections[index % lanes].clone(), ticket, &schema, options);
         let parts: Vec<Part> = tickets.into_iter().enumerate().map(part).collect();
         let running = stream::iter(parts).map(|part| async { part.ahead() }).buffered(lanes - 1);
         running.flatten().boxed()

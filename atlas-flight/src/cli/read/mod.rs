@@ -1,6 +1,5 @@
 //! `atlas read`: the same region of one array from many datasets, stacked.
 
-mod arrow_cells;
 mod local;
 mod remote;
 mod report;
@@ -106,9 +105,8 @@ impl Read {
             (Some(start), None) => {
                 let Some(extents) = extent()? else { return Ok(None) };
                 // A start past the end, or of another rank, is for the bounds check to name.
-                let rest = |(dim, start): (usize, &u64)| {
-                    extents.get(dim).map_or(0, |extent| extent.saturating_sub(*start))
-                };
+                let rest =
+                    |(dim, start): (usize, &u64)| extents.get(dim).map_or(0, |extent| extent.saturating_sub(*start));
                 (start.clone(), start.iter().enumerate().map(rest).collect())
             }
         };

@@ -1,10 +1,10 @@
 //! The stacked read of a store on a server.
 
-use super::arrow_cells::Column;
 use super::{Read, SHOWN, Stack, Take};
 use crate::cli::{Failure, describe, runtime};
 use atlas_flight::bulk::request::{Missing, StackedRequest};
 use atlas_flight::client::{Address, BatchStream, Client, ReadOptions};
+use atlas_sql::tensor::GivenArray;
 use atlas_store::DType;
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
@@ -18,7 +18,7 @@ pub(super) struct Remote {
     runtime: Runtime,
     client: Client,
     request: StackedRequest,
-    column: Column,
+    column: GivenArray,
     /// Leading dataset axis included.
     shape: Vec<u64>,
     /// The plan, until it is made anew for another pass.
@@ -34,12 +34,13 @@ impl Remote {
         let runtime = runtime()?;
         let client = runtime.block_on(read.server.connect(address))?;
         let (request, planned) = runtime.block_on(chosen(read, &client))?;
-        let Some((rows, column)) = layout(&planned)? else {
+        let (shape, column) = layout(&planned)?;
+        let Some(shape) = shape else {
             let array = &read.array;
-            let message = format!("cannot stack array {array}: its shape differs between datasets; --shape cuts a region");
+            let message =
+                format!("cannot stack array {array}: its shape differs between datasets; --shape cuts a region");
             return Err(Failure::failed(message));
         };
-        let shape = std::iter::once(rows).chain(column.shape.iter().copied()).collect();
         let planned = Some(planned);
         Ok(Remote { runtime, client, request, column, shape, planned, first_names: Vec::new(), batches: 0, bytes: 0 })
     }
@@ -63,10 +64,12 @@ async fn chosen(read: &Read, client: &Client) -> Result<(StackedRequest, BatchSt
     let mut first_shape = None;
     if read.start.is_some() && read.shape.is_none() {
         let whole = client.stacked_stream(&request).await?;
-        first_shape = layout(&whole)?.map(|(_, column)| column.shape);
+        first_shape = layout(&whole)?.0.map(|shape| shape[1..].to_vec());
         if first_shape.is_none() {
             let array = &read.array;
-            return Err(Failure::usage(format!("array {array} differs in shape between datasets: --start needs --shape")));
+            return Err(Failure::usage(format!(
+                "array {array} differs in shape between datasets: --start needs --shape"
+            )));
         }
     }
     let region = read.region(|| Ok(first_shape))?;
@@ -86,13 +89,16 @@ async fn chosen(read: &Read, client: &Client) -> Result<(StackedRequest, BatchSt
     Ok((request, planned))
 }
 
-/// The number of datasets and what each one's array is; `None` where shapes differ.
-fn layout(planned: &BatchStream) -> Result<Option<(u64, Column)>, Failure> {
+/// The shape of the whole, its leading axis the datasets (`None` where their arrays' shapes differ), and what the column
+/// holds.
+fn layout(planned: &BatchStream) -> Result<(Option<Vec<u64>>, GivenArray), Failure> {
     let schema = planned.schema();
-    let (Some(field), Some(rows)) = (schema.fields().get(1), planned.total_rows()) else {
+    let column = schema.fields().get(1).map(|field| GivenArray::of(field)).transpose()?.flatten();
+    let (Some(column), Some(rows)) = (column, planned.total_rows()) else {
         return Err(Failure::failed("the server does not say what it would read"));
     };
-    Ok(Column::of(field)?.map(|column| (rows, column)))
+    let shape = column.shape().map(|shape| std::iter::once(rows).chain(shape).collect());
+    Ok((shape, column))
 }
 
 impl Stack for Remote {
@@ -115,7 +121,7 @@ impl Stack for Remote {
                 Some(planned) => planned,
                 None => client.stacked_stream_with(request, &ReadOptions::default()).await?,
             };
-            if layout(&stream)?.map(|(rows, column)| (rows, column.shape)) != Some((shape[0], column.shape.clone())) {
+            if layout(&stream)?.0.as_ref() != Some(shape) {
                 return Err(Failure::failed("the store was changed between two passes of the read: read again"));
             }
             first_names.clear();
@@ -123,9 +129,14 @@ impl Stack for Remote {
                 let missing = SHOWN - first_names.len();
                 let names = batch.column(0).as_string_opt::<i32>();
                 first_names.extend(names.into_iter().flatten().flatten().take(missing).map(str::to_owned));
-                let cells = column.cells(batch.column(1))?;
-                (*batches, *bytes) = (*batches + 1, *bytes + cells.cells().byte_len() as u64);
-                take(&cells, column.fill_value.as_ref())?;
+                *batches += 1;
+                let values = column.values(batch.column(1))?;
+                for row in 0..batch.num_rows() {
+                    let missing = || Failure::failed("the server sent a null in place of an array");
+                    let cells = values.value(row)?.ok_or_else(missing)?;
+                    *bytes += cells.cells().byte_len() as u64;
+                    take(&cells, column.fill_value.as_ref())?;
+                }
             }
             Ok(())
         })

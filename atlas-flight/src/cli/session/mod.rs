@@ -17,7 +17,7 @@ pub(crate) enum Session {
     /// In this process.
     Local(SessionContext),
     /// On a server.
-    Remote(Client),
+    Remote(Box<Client>),
 }
 
 impl Session {
@@ -27,7 +27,7 @@ impl Session {
     /// What opening the store, or connecting, fails with.
     pub(crate) async fn open(location: &str, flags: &ServerFlags) -> Result<Self, Failure> {
         match flags.server(location)? {
-            Some(address) => Ok(Session::Remote(remote::open(&address, flags).await?)),
+            Some(address) => Ok(Session::Remote(Box::new(remote::open(&address, flags).await?))),
             None => Ok(Session::Local(local::open(location)?)),
         }
     }
