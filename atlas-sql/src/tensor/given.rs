@@ -191,6 +191,37 @@ impl GivenValues<'_> {
         }
     }
 
+    /// The values of all rows as one array, its leading dimension the rows; NULL cells as in [`GivenValues::value`].
+    ///
+    /// # Errors
+    /// As [`GivenValues::value`]; also where a value is NULL, or the field does not say the shape of all.
+    pub fn stacked(&self) -> Result<ArrayData> {
+        let rows = self.column.len();
+        let (shape, axes) = match &self.array.layout {
+            Layout::Scalar => return self.cells_of(0..rows, vec![rows as u64]),
+            Layout::Fixed { shape, axes } => (shape, axes),
+            Layout::Nested(_) | Layout::Variable => {
+                return Err(failed(format!("column {}: its values may differ in shape", self.array.name)));
+            }
+        };
+        if let Some(row) = (0..rows).find(|row| self.column.is_null(*row)) {
+            return Err(failed(format!("column {}, row {row}: it is NULL, and an array has no gaps", self.array.name)));
+        }
+        let range = match rows.checked_sub(1) {
+            Some(last) => item_range(&self.column, 0)?.start..item_range(&self.column, last)?.end,
+            None => 0..0,
+        };
+        let shape = std::iter::once(rows as u64).chain(shape.iter().copied()).collect();
+        let data = self.cells_of(range, shape)?;
+        match axes {
+            Some(axes) => {
+                let axes: Vec<usize> = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
+                transposed(&data, &axes)
+            }
+            None => Ok(data),
+        }
+    }
+
     /// Where the cells of a list of lists are, and its shape.
     fn nested(&self, row: usize, depth: usize) -> Result<(Range<usize>, Vec<u64>)> {
         let mut list = self.column.clone();
