@@ -140,7 +140,8 @@ fn what_a_server_does_not_do_is_one_clear_line() {
         (format!("COPY (SELECT 1) TO '{file}'"), ["only reads", "COPY"]),
         (format!("CREATE EXTERNAL TABLE side STORED AS CSV LOCATION '{file}'"), ["only reads", "CREATE"]),
         ("CREATE VIEW mine AS SELECT 1".into(), ["only reads", "CREATE"]),
-        ("DELETE FROM datasets".into(), ["only reads", "update"]),
+        ("DELETE FROM datasets".into(), ["only reads", "DELETE"]),
+        ("TRUNCATE TABLE datasets".into(), ["only reads", "TRUNCATE"]),
         ("SET datafusion.execution.batch_size = 1".into(), ["only reads", "SET"]),
         ("SELECT nothing FROM datasets".into(), ["nothing", "No field"]),
     ] {
@@ -255,6 +256,18 @@ fn another_store_than_the_default_one_needs_no_prefix_or_is_refused() {
     }
     let text = atlas(&["read", &second, "t"]).ok();
     assert!(text.contains("t float32 (2, 2, 3)"), "stacked reads name their store: {text}");
+}
+
+#[test]
+fn a_server_that_takes_changes_tells_how_many_rows_they_are() {
+    let home = home();
+    let path = small_store(&home);
+    let served = serve(&["--writable", "--store", &format!("small={path}")]);
+    let query = |sql: &str| atlas(&["query", &served.uri, sql, "--format", "csv"]).ok();
+    assert_eq!(query("INSERT INTO datasets (dataset, month) VALUES ('d', 4), ('e', 5)"), "count\n2\n");
+    assert_eq!(query("UPDATE datasets SET ship = 'Polarstern' WHERE month > 3"), "count\n2\n");
+    assert_eq!(query("DELETE FROM datasets WHERE ship = 'Polarstern'; SELECT count(*) AS n FROM datasets"), "n\n3\n");
+    atlas(&["query", &served.uri, "DELETE FROM nowhere.datasets"]).fails(1, &["nowhere"]);
 }
 
 /// A server with TLS and a user, and the files that its clients need.

@@ -5,13 +5,15 @@ mod cli_support;
 mod flight_fixture;
 mod flight_proxy;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Float32Type, Int64Type};
+use arrow::datatypes::{DataType, Field, Float32Type, Int64Type, Schema};
+use arrow::error::ArrowError;
 use arrow_flight::FlightDescriptor;
 use atlas_flight::Limits;
 use atlas_flight::bulk::request::StackedRequest;
 use atlas_flight::client::{Client, Ingest, IngestMode, ReadOptions, SessionValue, TableName, parameters};
+use atlas_flight::server::ServerOptions;
 use atlas_store::{ArrayData, ArraySchema, CreateOptions, DType, Store};
 use cli_support::{at, home, serve};
 use datafusion::common::ScalarValue;
@@ -212,18 +214,74 @@ async fn a_server_that_only_reads_refuses_each_way_to_write() {
     for mode in [IngestMode::Create, IngestMode::Append, IngestMode::Replace, IngestMode::CreateAppend] {
         refused.push(client.ingest(&ingest(mode), rows.schema(), batches()).await.map(drop));
     }
-    let statement = client.prepare("SELECT $1 AS n").await.unwrap();
-    refused.push(statement.execute_update(rows.clone()).await.map(drop));
+    refused.push(client.prepare("DELETE FROM datasets WHERE month = ?").await.map(drop));
+    refused.push(client.action("compact", r#"{"store": "fleet"}"#).await.map(drop));
     for error in refused {
         let error = error.unwrap_err();
         assert_eq!(error.code(), Code::PermissionDenied, "{error}");
         assert!(!error.message().contains('\n'));
     }
+    let statement = client.prepare("SELECT $1 AS n").await.unwrap();
+    let error = statement.execute_update(rows).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+}
+
+/// Rows of `dataset`, `month` and a tensor.
+fn casts(names: &[&str], month: i64) -> RecordBatch {
+    let field = atlas_sql::tensor::field_for("wind", DType::Float32, &["hour".into()], &[2]).unwrap();
+    let cells = vec![ScalarValue::Float32(Some(3.5)); 2 * names.len()];
+    let cells = ScalarValue::iter_to_array(cells).unwrap();
+    let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let tensors = FixedSizeListArray::try_new(item, 2, cells, None).unwrap();
+    let fields = vec![Field::new("dataset", DataType::Utf8, false), Field::new("month", DataType::Int64, true), field];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(names.to_vec())),
+        Arc::new(Int64Array::from(vec![month; names.len()])),
+        Arc::new(tensors),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+async fn count(client: &Client, condition: &str) -> i64 {
+    let batches = client.query(&format!("SELECT count(*) AS n FROM datasets WHERE {condition}")).await.unwrap();
+    batches[0].column(0).as_primitive::<Int64Type>().value(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_changes_is_written_to() {
+    let options = ServerOptions { writable: true, ..ServerOptions::default() };
+    let fixture = Fixture::serve(&["fleet"], options).await;
+    let client = client(&fixture).await;
+    let schema = casts(&[], 0).schema();
+    let batches = stream::iter([Ok(casts(&["p", "q"], 20)), Ok(casts(&["r"], 20))]);
+    let answers = client.put(&["fleet"], schema.clone(), batches).await.unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(count(&client, "month = 20 AND stat_max(wind) = 3.5").await, 3);
+
+    let ingest = Ingest { table: "datasets".into(), store: None, mode: IngestMode::Append };
+    let loaded = client.ingest(&ingest, schema.clone(), stream::iter([Ok(casts(&["s"], 21))])).await.unwrap();
+    assert_eq!((loaded, count(&client, "month = 21").await), (Some(1), 1));
+
+    let failing = stream::iter([Ok(casts(&["t"], 22)), Err(ArrowError::ComputeError("the source broke".into()))]);
+    let error = client.put(&["fleet"], schema, failing).await.unwrap_err();
+    assert!(error.message().contains("the source broke"), "{error}");
+    assert_eq!(count(&client, "month = 22").await, 0, "a stream that broke leaves nothing");
+
+    assert_eq!(client.execute_update("UPDATE datasets SET month = 30 WHERE month = 20").await.unwrap(), Some(3));
+    let statement = client.prepare("UPDATE datasets SET month = ? WHERE dataset = ?").await.unwrap();
+    let months: ArrayRef = Arc::new(Int64Array::from(vec![31, 32]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["p", "s"]));
+    let rows = RecordBatch::try_from_iter([("0", months), ("1", names)]).unwrap();
+    assert_eq!(statement.execute_update(rows).await.unwrap(), Some(2));
+    assert_eq!((count(&client, "month = 31").await, count(&client, "month = 32").await), (1, 1));
+    let delete = client.prepare("DELETE FROM datasets WHERE month > 29").await.unwrap();
+    assert_eq!(delete.execute_update(parameters(&[]).unwrap()).await.unwrap(), Some(4));
+    assert_eq!(count(&client, "true").await, i64::from(DATASETS));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_and_tables_are_listed() {
-    let fixture = Fixture::serve(&["fleet", "my_fleet"], atlas_flight::server::ServerOptions::default()).await;
+    let fixture = Fixture::serve(&["fleet", "my_fleet"], ServerOptions::default()).await;
     let client = client(&fixture).await;
     assert_eq!(client.stores().await.unwrap(), ["fleet", "my_fleet"]);
     let tables = client.tables(Some("my_fleet")).await.unwrap();

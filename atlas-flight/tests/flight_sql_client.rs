@@ -51,6 +51,30 @@ fn refused<T: std::fmt::Debug>(result: Result<T, FlightError>, code: Code) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn it_changes_what_it_may() {
+    let options = ServerOptions { writable: true, ..ServerOptions::default() };
+    let fixture = Fixture::serve(&["fleet"], options).await;
+    let mut client = FlightSqlServiceClient::new(fixture.channel().await);
+    let changed = client.execute_update("UPDATE datasets SET month = 7 WHERE station = 's1'".into(), None).await;
+    assert_eq!(changed.unwrap(), 5);
+    let names: Arc<StringArray> = Arc::new(StringArray::from(vec!["x", "y"]));
+    let batch = RecordBatch::try_from_iter([("dataset", names as _)]).unwrap();
+    let command = CommandStatementIngest {
+        table_definition_options: Some(TableDefinitionOptions {
+            if_not_exist: TableNotExistOption::Fail.into(),
+            if_exists: TableExistsOption::Append.into(),
+        }),
+        table: "datasets".into(),
+        ..CommandStatementIngest::default()
+    };
+    assert_eq!(client.execute_ingest(command, stream::iter([Ok(batch)])).await.unwrap(), 2);
+    let mut statement = client.prepare("DELETE FROM datasets WHERE month = 7".into(), None).await.unwrap();
+    assert_eq!(statement.execute_update().await.unwrap(), 5);
+    let info = client.execute("SELECT dataset FROM datasets".into(), None).await.unwrap();
+    assert_eq!(rows(&mut client, info).await.num_rows(), DATASETS as usize - 5 + 2);
+}
+
 async fn logged_in() -> (Fixture, Sql) {
     let users = format!("[users.ann]\npassword = {:?}\nstores = {{ \"*\" = \"read\" }}", hash_password("pw").unwrap());
     let options = ServerOptions { users: Some(Users::parse(&users).unwrap()), ..ServerOptions::default() };
@@ -135,8 +159,9 @@ async fn it_prepares_statements() {
         let counted = rows(&mut client, info).await;
         assert_eq!(counted.column(0).as_primitive::<Int64Type>().value(0), expected);
     }
-    refused(statement.execute_update().await, Code::PermissionDenied);
+    refused(statement.execute_update().await, Code::InvalidArgument);
     statement.close().await.unwrap();
+    refused(client.prepare("DELETE FROM datasets".into(), None).await, Code::PermissionDenied);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ impl PreparedStatement {
     /// What the server says is wrong with it, or a lost connection.
     pub async fn bind(&mut self, row: RecordBatch) -> Result<(), ClientError> {
         let schema = row.schema();
-        let answers = self.client.put_batches(self.descriptor(), schema, stream::iter([Ok(row)])).await?;
+        let answers = self.client.put_to(self.descriptor(), schema, stream::iter([Ok(row)])).await?;
         // Servers may say in another handle what is bound.
         if let Some(answer) = answers.into_iter().next()
             && let Ok(result) = DoPutPreparedStatementResult::decode(answer)
@@ -104,8 +104,8 @@ impl PreparedStatement {
         self.client.read(info, &ReadOptions::once())
     }
 
-    /// Runs a statement that changes something, once for each row of values; gives the rows affected, where the server
-    /// knows.
+    /// Runs a statement that changes something, once for each row of values (one without columns, where there are no
+    /// parameters); gives the rows affected, where the server knows.
     ///
     /// # Errors
     /// As [`Client::execute_update`].
@@ -113,7 +113,7 @@ impl PreparedStatement {
         let command = CommandPreparedStatementUpdate { prepared_statement_handle: self.handle.clone() };
         let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
         let schema = rows.schema();
-        rows_affected(self.client.put_batches(descriptor, schema, stream::iter([Ok(rows)])).await?)
+        rows_affected(self.client.put_to(descriptor, schema, stream::iter([Ok(rows)])).await?)
     }
 
     /// Tells the server that the statement is not needed any more.

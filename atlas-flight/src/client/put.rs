@@ -83,7 +83,7 @@ impl Client {
             ..CommandStatementIngest::default()
         };
         let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
-        rows_affected(self.put_batches(descriptor, schema, batches).await?)
+        rows_affected(self.put_to(descriptor, schema, batches).await?)
     }
 
     /// Writes batches to what a path names: `[store]` takes rows of `dataset` and tensors, `[store, dataset]` one array a
@@ -96,7 +96,7 @@ impl Client {
         S: Stream<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
     {
         let path = path.iter().map(ToString::to_string).collect();
-        self.put_batches(FlightDescriptor::new_path(path), schema, batches).await
+        self.put_to(FlightDescriptor::new_path(path), schema, batches).await
     }
 
     /// Sends a command without batches; gives the metadata of the answers.
@@ -105,8 +105,11 @@ impl Client {
         self.put_messages(stream::iter([message])).await
     }
 
-    /// Sends batches; gives the metadata of the answers.
-    pub(super) async fn put_batches<S>(
+    /// Sends batches to what a descriptor stands for, such as a JSON command; gives what the server answered.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn put_to<S>(
         &self,
         descriptor: FlightDescriptor,
         schema: SchemaRef,

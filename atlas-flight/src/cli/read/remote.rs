@@ -130,13 +130,9 @@ impl Stack for Remote {
                 let names = batch.column(0).as_string_opt::<i32>();
                 first_names.extend(names.into_iter().flatten().flatten().take(missing).map(str::to_owned));
                 *batches += 1;
-                let values = column.values(batch.column(1))?;
-                for row in 0..batch.num_rows() {
-                    let missing = || Failure::failed("the server sent a null in place of an array");
-                    let cells = values.value(row)?.ok_or_else(missing)?;
-                    *bytes += cells.cells().byte_len() as u64;
-                    take(&cells, column.fill_value.as_ref())?;
-                }
+                let cells = column.values(batch.column(1))?.stacked()?;
+                *bytes += cells.cells().byte_len() as u64;
+                take(&cells, column.fill_value.as_ref())?;
             }
             Ok(())
         })

@@ -41,11 +41,9 @@ pub(super) async fn close(client: &Client) {
 }
 
 fn changes(statement: &Statement) -> bool {
-    use ast::Statement::{Delete, Insert, Truncate, Update};
+    use ast::Statement::{Delete, Insert, Update};
     match statement {
-        Statement::Statement(statement) => {
-            matches!(**statement, Insert(_) | Update { .. } | Delete(_) | Truncate { .. })
-        }
+        Statement::Statement(statement) => matches!(**statement, Insert(_) | Update { .. } | Delete(_)),
         _ => false,
     }
 }
