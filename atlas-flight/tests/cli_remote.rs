@@ -266,7 +266,8 @@ fn a_server_that_takes_changes_tells_how_many_rows_they_are() {
     let query = |sql: &str| atlas(&["query", &served.uri, sql, "--format", "csv"]).ok();
     assert_eq!(query("INSERT INTO datasets (dataset, month) VALUES ('d', 4), ('e', 5)"), "count\n2\n");
     assert_eq!(query("UPDATE datasets SET ship = 'Polarstern' WHERE month > 3"), "count\n2\n");
-    assert_eq!(query("DELETE FROM datasets WHERE ship = 'Polarstern'; SELECT count(*) AS n FROM datasets"), "n\n3\n");
+    assert_eq!(query("DELETE FROM datasets WHERE ship = 'Polarstern'"), "count\n2\n");
+    assert_eq!(query("SELECT count(*) AS n FROM datasets"), "n\n3\n");
     atlas(&["query", &served.uri, "DELETE FROM nowhere.datasets"]).fails(1, &["nowhere"]);
 }
 

@@ -252,7 +252,7 @@ async fn a_server_that_takes_changes_is_written_to() {
     let options = ServerOptions { writable: true, ..ServerOptions::default() };
     let fixture = Fixture::serve(&["fleet"], options).await;
     let client = client(&fixture).await;
-    let schema = casts(&[], 0).schema();
+    let schema = casts(&["p"], 20).schema();
     let batches = stream::iter([Ok(casts(&["p", "q"], 20)), Ok(casts(&["r"], 20))]);
     let answers = client.put(&["fleet"], schema.clone(), batches).await.unwrap();
     assert_eq!(answers.len(), 1);
