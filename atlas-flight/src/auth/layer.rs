@@ -1,7 +1,6 @@
 //! The step that every call passes before it is routed.
 
 use super::Authenticator;
-use crate::service::cancelled;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,7 +58,7 @@ where
         let authenticator = Arc::clone(&self.authenticator);
         Box::pin(async move {
             match admit(&authenticator, request).await {
-                Ok(request) => inner.call(cancelled::told(request)).await,
+                Ok(request) => inner.call(request).await,
                 Err(status) => Ok(status.into_http()),
             }
         })

@@ -4,7 +4,6 @@
 //! and hands every other call to the Flight SQL half. DoPut goes by its first message (`put`).
 
 mod actions;
-pub(crate) mod cancelled;
 pub(crate) mod encode;
 pub(crate) mod handshake;
 pub(crate) mod info;
