@@ -1,6 +1,7 @@
 """The `atlas` binary as a caller sees it: commands with their output, and a server with its address."""
 
 import json
+import os
 import queue
 import re
 import signal
@@ -15,6 +16,8 @@ import pyarrow.flight as flight
 
 COMMAND_SECONDS = 120
 BANNER_SECONDS = 60
+CONDITION_SECONDS = 30
+POLL_SECONDS = 0.02
 BOUND = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -104,6 +107,34 @@ class Process:
                 raise AssertionError(f"ended without {pattern.pattern!r}: {''.join(self.output)}")
             if found := pattern.search(line):
                 return found
+
+    # What it holds, as Linux tells it.
+
+    def resident_bytes(self) -> int:
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", self._status()).group(1))
+
+    def threads(self) -> int:
+        return int(re.search(r"Threads:\s+(\d+)", self._status()).group(1))
+
+    def handles(self) -> int:
+        """Open files and connections."""
+        return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has taken so far."""
+        words = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self) -> str:
+        return Path(f"/proc/{self.child.pid}/status").read_text()
+
+    def wait_until(self, condition, what: str, seconds: float = CONDITION_SECONDS) -> None:
+        """Returns once `condition()` holds, which it must within a time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            assert self.child.poll() is None, f"the process ended: {''.join(self.output[-20:])}"
+            time.sleep(POLL_SECONDS)
 
     def terminate(self) -> int:
         """Ends it as an operator would; its exit code."""
