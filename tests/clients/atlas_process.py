@@ -14,10 +14,13 @@ import adbc_driver_flightsql.dbapi
 import pyarrow as pa
 import pyarrow.flight as flight
 
+import raw_flight
+
 COMMAND_SECONDS = 120
 BANNER_SECONDS = 60
 CONDITION_SECONDS = 30
 POLL_SECONDS = 0.02
+IDLE_WINDOW_SECONDS = 0.3
 BOUND = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -136,6 +139,19 @@ class Process:
             assert self.child.poll() is None, f"the process ended: {''.join(self.output[-20:])}"
             time.sleep(POLL_SECONDS)
 
+    def wait_until_idle(self) -> None:
+        """Returns once it takes next to no processor time."""
+        since, taken = time.monotonic(), self.cpu_seconds()
+
+        def idle() -> bool:
+            nonlocal since, taken
+            if (window := time.monotonic() - since) < IDLE_WINDOW_SECONDS:
+                return False
+            before, since, taken = taken, time.monotonic(), self.cpu_seconds()
+            return taken - before < window / 10
+
+        self.wait_until(idle, "it stops working")
+
     def terminate(self) -> int:
         """Ends it as an operator would; its exit code."""
         if self.child.poll() is None:
@@ -192,6 +208,13 @@ class Server(Process):
         command = {"stacked": {"store": store, "arrays": arrays, **request}}
         with self.connect() as client:
             return client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(command)))
+
+    def statement_ticket(self, query: str) -> flight.Ticket:
+        """The ticket of a query's answer, by Flight SQL without a driver."""
+        statement = raw_flight.sql_message("CommandStatementQuery", raw_flight.field(1, query))
+        with self.connect() as client:
+            info = client.get_flight_info(flight.FlightDescriptor.for_command(statement))
+        return info.endpoints[0].ticket
 
     def path(self, *path: str) -> pa.Table:
         """The answer to a path descriptor: `store, array` or `store, array, dataset`."""
