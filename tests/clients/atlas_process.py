@@ -170,11 +170,11 @@ class Process:
 
 
 class Server(Process):
-    """`atlas serve` of some stores on a free loopback port."""
+    """`atlas serve` of some stores on a loopback port, a free one unless it is told which."""
 
-    def __init__(self, atlas: Atlas, *options, **stores: Path):
+    def __init__(self, atlas: Atlas, *options, on_port: int = 0, **stores: Path):
         mounts = [word for name, path in stores.items() for word in ("--store", f"{name}={path}")]
-        super().__init__([atlas.binary, "serve", *mounts, "--listen", "127.0.0.1:0", *options])
+        super().__init__([atlas.binary, "serve", *mounts, "--listen", f"127.0.0.1:{on_port}", *options])
         try:
             self.port = int(self.wait_for(BOUND).group(1))
             assert self.port != 0, f"the banner does not name the bound port: {self.output}"
