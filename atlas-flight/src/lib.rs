@@ -15,6 +15,7 @@ pub mod bulk;
 pub mod client;
 pub mod server;
 pub mod tls;
+pub mod write;
 
 mod limits;
 mod service;

@@ -25,6 +25,8 @@ pub struct Limits {
     pub result_bytes: Option<u64>,
     /// Stored bytes that a query would read of stores, by its plan.
     pub read_bytes: Option<u64>,
+    /// Bytes of an upload, as Arrow buffers.
+    pub upload_bytes: Option<u64>,
     /// Queries that run at a time.
     pub queries: usize,
     /// Queries that wait for one of those to end.
@@ -40,6 +42,7 @@ impl Default for Limits {
             result_rows: None,
             result_bytes: None,
             read_bytes: None,
+            upload_bytes: None,
             queries: 64,
             waiting_queries: 256,
         }

@@ -37,6 +37,8 @@ pub struct ServerOptions {
     pub token_lifetime: Duration,
     /// What queries may take.
     pub limits: Limits,
+    /// Clients may change the stores, where their roles allow it; else the server only reads.
+    pub writable: bool,
     /// Listens where other machines can connect, though there is no TLS or no login.
     pub insecure: bool,
 }
@@ -49,6 +51,7 @@ impl Default for ServerOptions {
             key: None,
             token_lifetime: TOKEN_LIFETIME,
             limits: Limits::default(),
+            writable: false,
             insecure: false,
         }
     }
@@ -145,7 +148,7 @@ impl Server {
             let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
             return Err(ServeError::new(message));
         }
-        let ServerOptions { tls, users, key, token_lifetime, limits, insecure: _ } = options;
+        let ServerOptions { tls, users, key, token_lifetime, limits, writable, insecure: _ } = options;
         let key = key.map_or_else(Key::random, Ok)?;
         for named in users.iter().flat_map(Users::named_stores) {
             if !stores.iter().any(|(name, _)| name == named) {
@@ -155,7 +158,7 @@ impl Server {
         let authenticator = Authenticator::new(users, key.clone(), token_lifetime)?;
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores, limits, key)?;
+        let service = AtlasService::new(stores, limits, key, writable)?;
         Ok(Server { listener, local_addr, service, authenticator, tls })
     }
 

@@ -1,9 +1,7 @@
 //! Chunk shapes, and the boxes in which a variable is read.
 
-/// The largest array that is one chunk, in bytes, where nobody says otherwise.
-const WHOLE_BYTES: u64 = 4 << 20;
-/// About how large a chunk is made, in bytes.
-const CHUNK_BYTES: u64 = 2 << 20;
+use atlas_store::default_chunk_shape;
+
 /// The most chunks that a file's own chunking may make of an array, before they are made larger.
 const MOST_CHUNKS: u64 = 1 << 16;
 /// About how much of a variable is read at once, in bytes.
@@ -31,7 +29,7 @@ pub(crate) fn chunk_shape(
     }
     Ok(match file {
         Some(file) if file.len() == shape.len() => coarsen(clip(file, shape), shape),
-        _ => by_size(shape, cell_bytes),
+        _ => default_chunk_shape(shape, cell_bytes),
     })
 }
 
@@ -45,25 +43,6 @@ fn coarsen(mut chunks: Vec<u64>, shape: &[u64]) -> Vec<u64> {
     while product(chunks.iter().zip(shape).map(|(chunk, extent)| extent.div_ceil(*chunk))) > MOST_CHUNKS {
         let Some(axis) = (0..shape.len()).find(|axis| chunks[*axis] < shape[*axis]) else { break };
         chunks[axis] = chunks[axis].saturating_mul(2).min(shape[axis]);
-    }
-    chunks
-}
-
-fn by_size(shape: &[u64], cell_bytes: u64) -> Vec<u64> {
-    let mut chunks: Vec<u64> = shape.iter().map(|extent| (*extent).max(1)).collect();
-    if product(shape.iter().copied()).saturating_mul(cell_bytes) <= WHOLE_BYTES {
-        return chunks;
-    }
-    let mut bytes = cell_bytes.max(1);
-    for chunk in chunks.iter_mut().rev() {
-        let whole = *chunk;
-        let fitting = (CHUNK_BYTES / bytes).clamp(1, whole);
-        // As many chunks as that needs, but of equal size.
-        *chunk = whole.div_ceil(whole.div_ceil(fitting));
-        bytes = bytes.saturating_mul(*chunk);
-        if *chunk < whole {
-            bytes = u64::MAX;
-        }
     }
     chunks
 }

@@ -77,6 +77,7 @@ mod select;
 mod table;
 pub mod tensor;
 mod udf;
+mod yielding;
 
 pub use error::describe;
 pub use mount::{is_of_store, register, session};

@@ -8,6 +8,7 @@ use crate::options::{Options, OutOfBounds};
 use crate::rewrite::ResolveArrayCalls;
 use crate::table::{Table, TableKind};
 use crate::udf;
+use crate::yielding::YieldInJoins;
 use async_trait::async_trait;
 use atlas_store::Store;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
@@ -91,6 +92,7 @@ pub(crate) fn install(context: &SessionContext) {
     let mut optimizers = state.physical_optimizers().to_vec();
     let after = optimizers.iter().position(|rule| rule.name() == AggregateFromStatistics::AFTER);
     optimizers.insert(after.map_or(0, |after| after + 1), Arc::new(AggregateFromStatistics));
+    optimizers.push(Arc::new(YieldInJoins));
     let session_id = state.session_id().to_string();
     *state = SessionStateBuilder::new_from_existing(state.clone())
         .with_session_id(session_id)

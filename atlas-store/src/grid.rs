@@ -89,6 +89,34 @@ impl<'a> Grid<'a> {
     }
 }
 
+/// The largest array that is one chunk, in bytes.
+const WHOLE_BYTES: u64 = 4 << 20;
+/// About how large a chunk is made, in bytes.
+const CHUNK_BYTES: u64 = 2 << 20;
+
+/// The chunk shape of an array where nobody says otherwise: one chunk up to 4 MiB, else chunks of about 2 MiB that are whole
+/// along the trailing dimensions, of about equal size.
+///
+/// `cell_bytes` is the size of a cell; for text, a guess.
+pub fn default_chunk_shape(shape: &[u64], cell_bytes: u64) -> Vec<u64> {
+    let mut chunks: Vec<u64> = shape.iter().map(|extent| (*extent).max(1)).collect();
+    if shape.iter().fold(cell_bytes, |bytes, extent| bytes.saturating_mul(*extent)) <= WHOLE_BYTES {
+        return chunks;
+    }
+    let mut bytes = cell_bytes.max(1);
+    for chunk in chunks.iter_mut().rev() {
+        let whole = *chunk;
+        let fitting = (CHUNK_BYTES / bytes).clamp(1, whole);
+        // As many chunks as that needs, but of equal size.
+        *chunk = whole.div_ceil(whole.div_ceil(fitting));
+        bytes = bytes.saturating_mul(*chunk);
+        if *chunk < whole {
+            bytes = u64::MAX;
+        }
+    }
+    chunks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

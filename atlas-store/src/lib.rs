@@ -148,6 +148,7 @@ pub use dtype::{DType, Physical};
 pub use error::{Error, ErrorKind, Result};
 pub use format::FORMAT_VERSION;
 pub use format::envelope::{MetaCompression, MetaFormat};
+pub use grid::default_chunk_shape;
 pub use io::{
     ConditionalGet, Expected, LocalStorage, MemoryStorage, ObjectInfo, ObjectOptions, ObjectReader, ObjectStorage,
     ObjectWriter, PendingRead, Storage, Version, storage_at, storage_with,

@@ -15,7 +15,7 @@ use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
 use crate::verify::{VerifyReport, verify};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// A store: reads go to the snapshot that the handle last saw; mutations gather until [`Store::flush`].
 ///
@@ -30,11 +30,12 @@ pub struct Store {
 struct Inner {
     storage: Arc<dyn Storage>,
     pool: SegmentPool,
+    /// Apart from the rest of the state, so that readers do not wait for a flush. Changed only under the state's lock.
+    snapshot: RwLock<Snapshot>,
     state: Mutex<State>,
 }
 
 struct State {
-    snapshot: Snapshot,
     file: CatalogFile,
     draft: Option<Draft>,
 }
@@ -118,8 +119,13 @@ impl Store {
         let pool = SegmentPool::new(options.cache_bytes);
         let segments = pool.segments_of(&storage, &committed.catalog);
         let snapshot = Snapshot::new(committed.catalog, segments, committed.file.bytes);
-        let state = State { snapshot, file: committed.file, draft: None };
-        Store { inner: Arc::new(Inner { storage, pool, state: Mutex::new(state) }) }
+        let state = State { file: committed.file, draft: None };
+        Store { inner: Arc::new(Inner { storage, pool, snapshot: RwLock::new(snapshot), state: Mutex::new(state) }) }
+    }
+
+    /// Makes `snapshot` the one that reads see; the caller holds the state's lock.
+    fn publish(&self, snapshot: Snapshot) {
+        *self.inner.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -140,7 +146,7 @@ impl Store {
     pub fn options(&self) -> CreateOptions {
         let state = self.state();
         CreateOptions {
-            codec: state.snapshot.catalog().codec,
+            codec: self.snapshot().catalog().codec,
             meta_format: state.file.format,
             meta_compression: state.file.compression,
         }
@@ -151,9 +157,9 @@ impl Store {
         self.inner.pool.cache_totals()
     }
 
-    /// The committed state that this handle last saw.
+    /// The committed state that this handle last saw. Never waits for a writer.
     pub fn snapshot(&self) -> Snapshot {
-        self.state().snapshot.clone()
+        self.inner.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Moves to the newest committed snapshot; tells whether it is another one.
@@ -176,7 +182,8 @@ impl Store {
 
     fn refresh_state(&self, state: &mut State) -> Result<bool> {
         let Some((snapshot, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
-        (state.snapshot, state.file) = (snapshot, file);
+        self.publish(snapshot);
+        state.file = file;
         Ok(true)
     }
 
@@ -198,7 +205,7 @@ impl Store {
         if state.draft.is_none() {
             let lock = self.inner.storage.lock()?;
             self.refresh_state(&mut state)?;
-            state.draft = Some(Draft::new(self.inner.storage.clone(), state.snapshot.clone(), lock));
+            state.draft = Some(Draft::new(self.inner.storage.clone(), self.snapshot(), lock));
         }
         let Some(draft) = &mut state.draft else { return Err(Error::invalid("no draft")) };
         draft.check_whole()?;
@@ -233,8 +240,10 @@ impl Store {
     /// Whether a dataset exists, unflushed ones included.
     pub fn dataset_exists(&self, name: &str) -> bool {
         let state = self.state();
-        let catalog = state.draft.as_ref().map_or(&**state.snapshot.catalog(), Draft::catalog);
-        catalog.find_dataset(name).is_some()
+        match &state.draft {
+            Some(draft) => draft.catalog().find_dataset(name).is_some(),
+            None => self.snapshot().find_dataset(name).is_some(),
+        }
     }
 
     /// Declares an array of a dataset. Its cells read as the fill value (zero without one) until they are written.
@@ -266,7 +275,7 @@ impl Store {
             let mut state = self.state();
             match &mut state.draft {
                 Some(draft) => return draft.read_array(dataset, array, region),
-                None => state.snapshot.clone(),
+                None => self.snapshot(),
             }
         };
         snapshot.read(dataset, array, region)
@@ -315,9 +324,9 @@ impl Store {
     /// halfway: they can only be abandoned then, as after any other error.
     pub fn flush(&self) -> Result<FlushReport> {
         let mut state = self.state();
-        let State { snapshot, file, draft: held } = &mut *state;
+        let State { file, draft: held } = &mut *state;
         let Some(draft) = held else {
-            return Ok(FlushReport { snapshot: snapshot.number(), ..FlushReport::default() });
+            return Ok(FlushReport { snapshot: self.snapshot().number(), ..FlushReport::default() });
         };
         draft.check_whole()?;
         let (catalog, mut report) = draft.write_segments()?;
@@ -326,7 +335,7 @@ impl Store {
         *file = commit_catalog(&**storage, &catalog, file)?;
         report.catalog_bytes = file.bytes;
         let segments = self.inner.pool.segments_of(storage, &catalog);
-        *snapshot = Snapshot::new(catalog, segments, report.catalog_bytes);
+        self.publish(Snapshot::new(catalog, segments, report.catalog_bytes));
         *held = None;
         Ok(report)
     }
@@ -381,7 +390,8 @@ impl Store {
         draft.check_whole()?;
         let Some((newest, file)) = self.newest_unless(&state.file)? else { return Ok(false) };
         draft.rebase(newest.clone())?;
-        (state.snapshot, state.file) = (newest, file);
+        self.publish(newest);
+        state.file = file;
         Ok(true)
     }
 
@@ -405,18 +415,20 @@ impl Store {
         let storage = &self.inner.storage;
         let _lock = storage.lock()?;
         self.refresh_state(&mut state)?;
-        let (mut catalog, mut report) = compact(&state.snapshot, &**storage)?;
+        let before = self.snapshot();
+        let (mut catalog, mut report) = compact(&before, &**storage)?;
         let released = release(&mut catalog, options.retention);
         catalog.settle();
-        let forgets = catalog.families.len() < state.snapshot.families().len();
+        let forgets = catalog.families.len() < before.families().len();
         if report.families > 0 || forgets || !released.is_empty() {
             catalog.snapshot += 1;
             let catalog = Arc::new(catalog);
             state.file = commit_catalog(&**storage, &catalog, &state.file)?;
             let segments = self.inner.pool.segments_of(storage, &catalog);
-            state.snapshot = Snapshot::new(catalog, segments, state.file.bytes);
+            self.publish(Snapshot::new(catalog, segments, state.file.bytes));
         }
-        let catalog = state.snapshot.catalog();
+        let after = self.snapshot();
+        let catalog = after.catalog();
         let released = released.into_iter().map(|retired| (retired.object, retired.bytes));
         let mut unneeded: Vec<(String, u64)> = released.filter(|(object, _)| !catalog.names(object)).collect();
         for orphan in orphans(catalog, &**storage, options.retention)?.unwrap_or_default() {
@@ -429,7 +441,7 @@ impl Store {
             report.deleted_objects += 1;
             report.deleted_bytes += bytes;
         }
-        report.snapshot = state.snapshot.number();
+        report.snapshot = after.number();
         report.retained_bytes = catalog.retired_bytes();
         Ok(report)
     }

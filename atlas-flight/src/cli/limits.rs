@@ -23,6 +23,9 @@ pub(crate) struct LimitFlags {
     /// MiB that a result may have
     #[arg(long, value_name = "MIB", default_value_t = 0)]
     max_result: u64,
+    /// MiB that an upload may have
+    #[arg(long, value_name = "MIB", default_value_t = 0)]
+    max_upload: u64,
     /// Queries that run at a time
     #[arg(long, value_name = "COUNT", default_value_t = 64)]
     max_queries: usize,
@@ -40,6 +43,7 @@ impl LimitFlags {
             result_rows: Some(self.max_result_rows).filter(|rows| *rows > 0),
             result_bytes: mebibytes(self.max_result),
             read_bytes: mebibytes(self.max_read),
+            upload_bytes: mebibytes(self.max_upload),
             queries: if self.max_queries > 0 { self.max_queries } else { usize::MAX },
             waiting_queries: if self.max_waiting > 0 { self.max_waiting } else { usize::MAX },
         }

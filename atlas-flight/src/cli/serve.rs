@@ -43,6 +43,9 @@ pub(crate) struct Serve {
     /// MiB of decoded cells that each store keeps for the next small read
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     cache: u32,
+    /// Let clients change the stores: uploads, ingestion, INSERT, UPDATE, DELETE, and actions, as their roles allow
+    #[arg(long)]
+    writable: bool,
     #[command(flatten)]
     limits: LimitFlags,
     #[command(flatten)]
@@ -77,7 +80,7 @@ struct Security {
 }
 
 impl Security {
-    fn options(&self, limits: Limits) -> Result<ServerOptions, Failure> {
+    fn options(&self, limits: Limits, writable: bool) -> Result<ServerOptions, Failure> {
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key, self.tls_client_ca.as_deref())),
             _ => None,
@@ -88,6 +91,7 @@ impl Security {
             key: self.key.as_deref().map(Key::read).transpose().map_err(Failure::failed)?,
             token_lifetime: self.token_lifetime,
             insecure: self.insecure,
+            writable,
             limits,
         })
     }
@@ -134,7 +138,7 @@ impl FromStr for NamedStore {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         check_names(&self.stores)?;
-        let options = self.security.options(self.limits.limits())?;
+        let options = self.security.options(self.limits.limits(), self.writable)?;
         let open = other_machines_connect(&self.listen)?;
         let warning = match options.missing().filter(|_| open) {
             Some(missing) if self.security.insecure => Some(missing),

@@ -1,7 +1,7 @@
 //! Actions apart from those of Flight SQL's prepared statements.
 
 use crate::sql::session_options::{CloseSessionResult, SessionOptions, SetSessionOptionsRequest};
-use crate::status;
+use crate::{status, write};
 use arrow_flight::{
     Action, ActionType, CancelFlightInfoRequest, CancelFlightInfoResult, CancelStatus, RenewFlightEndpointRequest,
 };
@@ -31,7 +31,7 @@ const SESSION_CLOSED: i32 = 1;
 pub(super) fn list() -> Vec<ActionType> {
     let action =
         |(name, description): (&str, &str)| ActionType { r#type: name.into(), description: description.into() };
-    ACTIONS.into_iter().map(action).collect()
+    ACTIONS.into_iter().chain(write::ACTIONS).map(action).collect()
 }
 
 /// Whether the Flight SQL half answers an action.
@@ -57,7 +57,7 @@ pub(super) fn run(action: &Action, options: &SessionOptions) -> Result<Bytes, St
         "GetSessionOptions" => options.get().encode_to_vec(),
         "CloseSession" => CloseSessionResult { status: SESSION_CLOSED }.encode_to_vec(),
         other => {
-            let names: Vec<_> = ACTIONS.iter().map(|(name, _)| *name).collect();
+            let names: Vec<_> = ACTIONS.iter().chain(&write::ACTIONS).map(|(name, _)| *name).collect();
             let message = format!("no action {other:?}; there are {}", names.join(", "));
             return Err(status::status(Code::Unimplemented, &message));
         }

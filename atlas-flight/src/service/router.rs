@@ -1,6 +1,6 @@
 //! The routing of calls between the two halves.
 
-use super::{actions, encode::DataStream, handshake};
+use super::{actions, encode::DataStream, handshake, put};
 use crate::auth::{Caller, Key};
 use crate::bulk::{self, request::StackedRequest};
 use crate::limits::Limits;
@@ -9,6 +9,7 @@ use crate::sql::SqlService;
 use crate::status;
 use crate::ticket::Tickets;
 use crate::view::Views;
+use crate::write::{self, Writers};
 use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::{Any, Command};
 use arrow_flight::{
@@ -25,7 +26,8 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The whole Flight service.
 pub(crate) struct AtlasService {
-    sql: SqlService,
+    pub(super) sql: SqlService,
+    pub(super) writers: Arc<Writers>,
     views: Arc<Views>,
     tickets: Tickets,
 }
@@ -37,14 +39,22 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over these stores, whose queries stay within the limits, which signs tickets with `key`. Each call has to come with its caller.
+    /// A service over these stores, whose queries stay within the limits, which signs tickets with `key`, and changes the stores
+    /// if it is `writable`. Each call has to come with its caller.
     ///
     /// # Errors
     /// What mounting a store fails with.
-    pub(crate) fn new(stores: Vec<(String, Store)>, limits: Limits, key: Key) -> Result<Self, ServeError> {
+    pub(crate) fn new(
+        stores: Vec<(String, Store)>,
+        limits: Limits,
+        key: Key,
+        writable: bool,
+    ) -> Result<Self, ServeError> {
+        let writers = Arc::new(Writers::new(&stores, writable, limits.clone()));
         let views = Arc::new(Views::new(stores, limits)?);
         let tickets = Tickets::new(key);
-        Ok(AtlasService { sql: SqlService::new(Arc::clone(&views), tickets.clone())?, views, tickets })
+        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&writers))?;
+        Ok(AtlasService { sql, writers, views, tickets })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
@@ -166,7 +176,8 @@ impl FlightService for AtlasService {
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        logged("DoPut", self.sql.do_put(request).await)
+        let answered = logged("DoPut", put::put(self, request).await)?;
+        Ok(Response::new(stream::iter([Ok(answered)]).boxed()))
     }
 
     async fn do_exchange(
@@ -181,7 +192,11 @@ impl FlightService for AtlasService {
             sql_command(&request.get_ref().body, "action's body")?;
             return logged("DoAction", self.sql.do_action(request).await);
         }
-        let body = logged("DoAction", self.act(&request))?;
+        let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await;
+        let body = match logged("DoAction", written)? {
+            Some(body) => body,
+            None => logged("DoAction", self.act(&request))?,
+        };
         Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed()))
     }
 

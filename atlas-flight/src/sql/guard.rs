@@ -23,6 +23,9 @@ const MAX_OPERATORS: usize = 1_000;
 /// The most brackets within each other; the parser gives up at about fifty.
 const MAX_BRACKETS: usize = 64;
 
+/// The longest name, in bytes: of one that does not exist, the planner looks for the likes of among all columns.
+const MAX_NAME_BYTES: usize = 1024;
+
 /// How many words the parser may read in all, the ones that it reads again included.
 const MAX_READ_TOKENS: usize = 1 << 22;
 
@@ -37,6 +40,13 @@ pub(crate) fn check(sql: &str) -> Result<(), Status> {
     }
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, sql).tokenize() else { return Ok(()) };
     let tokens: Vec<Token> = tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let longest = tokens.iter().filter_map(|token| match token {
+        Token::Word(word) => Some(word.value.len()),
+        _ => None,
+    });
+    if let Some(bytes) = longest.max().filter(|bytes| *bytes > MAX_NAME_BYTES) {
+        return exceeded(format!("the query has a name of {bytes} bytes, the limit is {MAX_NAME_BYTES}"));
+    }
     let nesting = nesting::measure(&tokens);
     let operators = tokens.iter().filter(|token| nests(token)).count() + nesting.queries;
     if operators > MAX_OPERATORS {
@@ -151,9 +161,11 @@ mod tests {
         let operators = "1".to_string() + &" + 1".repeat(MAX_OPERATORS + 1);
         let brackets = "f(".repeat(65);
         let nested = "CAST(".repeat(40);
+        let name = format!("SELECT {}", "n".repeat(1025));
         for (sql, part) in [
             (&long, "the limit is 1048576"),
             (&operators, "the limit is 1000"),
+            (&name, "a name of 1025 bytes, the limit is 1024"),
             (&brackets, "65 brackets deep, the limit is 64"),
             (&nested, "nests 40 levels deep, the limit for its 80 words is 15"),
         ] {

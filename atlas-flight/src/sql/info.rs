@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 /// No limit, in the codes that give one.
 const NO_LIMIT: i64 = 0;
 
-/// Every standard code that a read-only SQL server has an answer to.
+/// Every standard code that the server has an answer to; `writable` says whether datasets can be changed.
 ///
 /// # Errors
 /// An Arrow error, which the fixed values do not cause.
-pub(crate) fn sql_info() -> Result<SqlInfoData, arrow_flight::error::FlightError> {
+pub(crate) fn sql_info(writable: bool) -> Result<SqlInfoData, arrow_flight::error::FlightError> {
     let mut info = SqlInfoDataBuilder::new();
-    server(&mut info);
+    server(&mut info, writable);
     syntax(&mut info);
     functions(&mut info);
     support(&mut info);
@@ -26,17 +26,17 @@ pub(crate) fn sql_info() -> Result<SqlInfoData, arrow_flight::error::FlightError
     info.build()
 }
 
-fn server(info: &mut SqlInfoDataBuilder) {
+fn server(info: &mut SqlInfoDataBuilder, writable: bool) {
     info.append(SqlInfo::FlightSqlServerName, "Atlas");
     info.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
     info.append(SqlInfo::FlightSqlServerArrowVersion, arrow::ARROW_VERSION);
-    info.append(SqlInfo::FlightSqlServerReadOnly, true);
+    info.append(SqlInfo::FlightSqlServerReadOnly, !writable);
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
     // Dropping a stream cancels its query; there is no call to cancel one.
     info.append(SqlInfo::FlightSqlServerCancel, false);
-    info.append(SqlInfo::FlightSqlServerBulkIngestion, false);
+    info.append(SqlInfo::FlightSqlServerBulkIngestion, writable);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
     info.append(SqlInfo::FlightSqlServerStatementTimeout, 0i32);
     info.append(SqlInfo::FlightSqlServerTransactionTimeout, 0i32);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn values_have_the_standard_types() {
-        let data = sql_info().unwrap();
+        let data = sql_info(false).unwrap();
         let batch = data.record_batch([0, 3, 8, 100, 503, 504, 508, 517, 541, 562]).unwrap();
         let codes = batch.column(0).as_primitive::<UInt32Type>().values().to_vec();
         assert_eq!(codes, [0, 3, 8, 100, 503, 504, 508, 517, 541, 562]);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn unknown_codes_are_left_out() {
-        let data = sql_info().unwrap();
+        let data = sql_info(false).unwrap();
         assert_eq!(data.record_batch([0, 9999]).unwrap().num_rows(), 1);
         assert!(data.record_batch([]).unwrap().num_rows() > 80);
     }

@@ -11,10 +11,12 @@ mod nesting;
 mod parameters;
 mod placeholders;
 mod prepared;
+mod put;
 mod service;
 mod session;
 pub(crate) mod session_options;
 mod types;
+mod update;
 mod workers;
 
 pub(crate) use guard::check as check_sql;

@@ -103,7 +103,11 @@ impl Parameters {
         Self::from_row(&row)
     }
 
-    fn from_row(row: &RecordBatch) -> Result<Self, Status> {
+    /// The values of a batch of one row.
+    ///
+    /// # Errors
+    /// For a type that no value can have.
+    pub(crate) fn from_row(row: &RecordBatch) -> Result<Self, Status> {
         let values = row.columns().iter().map(value_of).collect::<Result<_, _>>()?;
         Ok(Parameters { values })
     }

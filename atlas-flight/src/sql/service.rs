@@ -2,6 +2,7 @@
 
 use super::parameters::{Parameters, parameter_schema};
 use super::prepared::{self, BoundValues};
+use super::put::Rows;
 use super::{browse, guard, info, placeholders, types};
 use crate::arrays::ArrayFormat;
 use crate::auth::{self, Caller, Purpose};
@@ -9,38 +10,33 @@ use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
 use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
 use crate::view::{View, Views};
+use crate::write::Writers;
 use crate::{server::ServeError, status};
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
-use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
-use arrow_flight::flight_service_server::FlightService;
 use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, SqlInfoData, XdbcTypeInfoData};
-use arrow_flight::sql::server::{DoPutError, FlightSqlService, PeekableFlightDataStream};
+use arrow_flight::sql::server::FlightSqlService;
 use arrow_flight::sql::{
     ActionCancelQueryRequest, ActionCancelQueryResult, ActionClosePreparedStatementRequest,
     ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult, Any, Command, CommandGetCatalogs,
     CommandGetCrossReference, CommandGetDbSchemas, CommandGetExportedKeys, CommandGetImportedKeys,
     CommandGetPrimaryKeys, CommandGetSqlInfo, CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo,
-    CommandPreparedStatementQuery, CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
-    CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt, SqlInfo,
+    CommandPreparedStatementQuery, CommandStatementQuery, CommandStatementSubstraitPlan, ProstMessageExt, SqlInfo,
     TicketStatementQuery,
 };
 use arrow_flight::{CancelStatus, FlightDescriptor, FlightInfo, Ticket};
 use bytes::Bytes;
-use futures::TryStreamExt;
 use prost::Message;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// What a DoPut call answers with.
-type PutResponse = Response<<SqlService as FlightService>::DoPutStream>;
-
 /// The Flight SQL half of the server.
 pub(crate) struct SqlService {
-    views: Arc<Views>,
-    tickets: Tickets,
-    bound: BoundValues,
+    pub(super) views: Arc<Views>,
+    pub(super) tickets: Tickets,
+    pub(super) bound: BoundValues,
+    pub(super) writers: Arc<Writers>,
     info: SqlInfoData,
     types: XdbcTypeInfoData,
 }
@@ -50,27 +46,31 @@ impl SqlService {
     ///
     /// # Errors
     /// An Arrow error, which the server's fixed answers do not cause.
-    pub(crate) fn new(views: Arc<Views>, tickets: Tickets) -> Result<Self, ServeError> {
+    pub(crate) fn new(views: Arc<Views>, tickets: Tickets, writers: Arc<Writers>) -> Result<Self, ServeError> {
         let failed = |error: FlightError| ServeError::new(error.to_string());
         Ok(SqlService {
             views,
             tickets,
             bound: BoundValues::default(),
-            info: info::sql_info().map_err(failed)?,
+            info: info::sql_info(writers.is_writable()).map_err(failed)?,
             types: types::type_info().map_err(failed)?,
+            writers,
         })
     }
 
     /// The schema of a prepared statement's result, whether or not values are bound.
     pub(crate) async fn prepared_schema(&self, caller: &Caller, handle: &Bytes) -> Result<Bytes, Status> {
         let statement = self.prepared(caller, handle)?;
-        let open = self
-            .views
-            .of(caller)?
-            .queries
-            .plan_open(&statement.sql, ArrayFormat::of_ticket(&statement.array_format))
-            .await?;
-        schema_bytes(&open.schema)
+        if self.update(&statement.sql)?.is_some() {
+            return schema_bytes(&Schema::empty());
+        }
+        let format = ArrayFormat::of_ticket(&statement.array_format);
+        let view = self.views.of(caller)?;
+        // With values, types are those of the answer.
+        match self.parameters(&statement) {
+            Ok(parameters) => schema_bytes(view.queries.plan(&statement.sql, &parameters, format).await?.schema()),
+            Err(_) => schema_bytes(&view.queries.plan_open(&statement.sql, format).await?.schema),
+        }
     }
 
     /// What the caller of a request sees.
@@ -79,7 +79,7 @@ impl SqlService {
     }
 
     /// The statement that a handle says.
-    fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
+    pub(super) fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
         self.tickets.open(Purpose::Prepared, caller, handle)
     }
 
@@ -100,6 +100,13 @@ impl SqlService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request)?;
+        if let Some(update) = self.update(sql)? {
+            // Here and once: some clients ask for no result of a statement that changes something.
+            let changed = self.change(&caller, &update, Rows::of_one(parameters.clone())).await?;
+            let sql = format!("SELECT CAST({changed} AS BIGINT) AS rows_affected");
+            let info = Box::pin(self.query_info(&sql, &Parameters::default(), format, request)).await?.into_inner();
+            return Ok(Response::new(FlightInfo { total_records: changed, ..info }));
+        }
         let planned = self.views.of(&caller)?.queries.plan(sql, parameters, format).await?;
         let array_format = format.to_string();
         let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()?, array_format };
@@ -134,11 +141,7 @@ fn whole(batch: Result<RecordBatch, Status>) -> Result<Response<DataStream>, Sta
     Ok(Response::new(one_batch(batch?)))
 }
 
-fn only_reads(what: &str) -> Status {
-    status::status(tonic::Code::PermissionDenied, &format!("this server only reads: {what} is not allowed"))
-}
-
-fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
+pub(super) fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
     match transaction {
         Some(id) if !id.is_empty() => Err(Status::unimplemented("transactions are not supported")),
         _ => Ok(()),
@@ -182,9 +185,17 @@ impl FlightSqlService for SqlService {
         let caller = Caller::of(&request)?;
         let format = ArrayFormat::of_call(request.metadata())?;
         let numbered = placeholders::number(&query.query)?;
-        let open = self.views.of(&caller)?.queries.plan_open(&numbered.sql, format).await?;
-        let dataset_schema = schema_bytes(&open.schema)?;
-        let parameter_schema = schema_bytes(&parameter_schema(&open.plan, numbered.count)?)?;
+        let view = self.views.of(&caller)?;
+        let (dataset_schema, parameter_schema) = match self.update(&numbered.sql)? {
+            // A statement without a result changes something: drivers go by that.
+            Some(update) => (Schema::empty(), self.update_parameters(&caller, &update, numbered.count).await?),
+            None => {
+                let open = view.queries.plan_open(&numbered.sql, format).await?;
+                let parameters = parameter_schema(&open.plan, numbered.count)?;
+                (open.schema.as_ref().clone(), parameters)
+            }
+        };
+        let (dataset_schema, parameter_schema) = (schema_bytes(&dataset_schema)?, schema_bytes(&parameter_schema)?);
         let statement = PreparedTicket {
             sql: numbered.sql,
             parameter_count: numbered.count as u64,
@@ -204,23 +215,6 @@ impl FlightSqlService for SqlService {
         let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
         self.bound.forget(&statement.id);
         Ok(())
-    }
-
-    async fn do_put_prepared_statement_query(
-        &self,
-        query: CommandPreparedStatementQuery,
-        request: Request<PeekableFlightDataStream>,
-    ) -> Result<DoPutPreparedStatementResult, Status> {
-        let caller = Caller::of(&request)?;
-        let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
-        let messages = request.into_inner().map_err(|status| FlightError::Tonic(Box::new(status)));
-        let parameters = Parameters::receive(FlightRecordBatchStream::new_from_flight_data(messages)).await?;
-        prepared::check_count(&parameters, statement.parameter_count)?;
-        let parameters = parameters.to_bytes()?;
-        self.bound.bind(&statement.id, parameters.clone());
-        let bound = PreparedTicket { parameters, ..statement };
-        let handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &bound);
-        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle) })
     }
 
     async fn get_flight_info_prepared_statement(
@@ -415,50 +409,6 @@ impl FlightSqlService for SqlService {
     ) -> Result<ActionCancelQueryResult, Status> {
         // A query runs only while its stream is read, and ends when that is dropped.
         Ok(ActionCancelQueryResult { result: CancelStatus::NotCancellable.into() })
-    }
-
-    async fn do_put_statement_update(
-        &self,
-        _query: CommandStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        Err(only_reads("an update"))
-    }
-
-    async fn do_put_prepared_statement_update(
-        &self,
-        _query: CommandPreparedStatementUpdate,
-        _request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        Err(only_reads("an update"))
-    }
-
-    async fn do_put_statement_ingest(
-        &self,
-        query: CommandStatementIngest,
-        request: Request<PeekableFlightDataStream>,
-    ) -> Result<i64, Status> {
-        let caller = Caller::of(&request)?;
-        if let Some(store) = query.schema.as_deref().filter(|store| caller.may_read(store)) {
-            caller.check_write(store)?;
-        }
-        Err(only_reads("ingestion"))
-    }
-
-    async fn do_put_fallback(
-        &self,
-        _request: Request<PeekableFlightDataStream>,
-        _message: Any,
-    ) -> Result<PutResponse, Status> {
-        Err(only_reads("writing"))
-    }
-
-    async fn do_put_error_callback(
-        &self,
-        _request: Request<PeekableFlightDataStream>,
-        error: DoPutError,
-    ) -> Result<PutResponse, Status> {
-        Err(status::status(tonic::Code::InvalidArgument, &error.to_string()))
     }
 
     async fn get_flight_info_substrait_plan(

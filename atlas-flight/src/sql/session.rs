@@ -8,6 +8,7 @@ use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
 use crate::service::encode::{DataStream, batch_bytes, query_stream};
 use crate::status;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
@@ -21,6 +22,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use std::sync::Arc;
 use tonic::{Code, Status};
 
@@ -124,6 +126,18 @@ impl Queries {
     /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
     /// wait; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+        let schema = Arc::clone(query.schema());
+        Ok(query_stream(&schema, self.batches(query).await?))
+    }
+
+    /// The batches of a query's result, as [`Queries::run`] sends them.
+    ///
+    /// # Errors
+    /// As [`Queries::run`].
+    pub(crate) async fn batches(
+        &self,
+        query: Planned,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Status>>, Status> {
         let deadline = Deadline::of(&self.limits);
         let permit = deadline.within(self.admission.admit()).await??;
         let Planned { plan, columns } = query;
@@ -139,7 +153,6 @@ impl Queries {
         let memory_bytes = self.limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
         let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
-        let schema = Arc::clone(columns.schema());
         let mut count = ResultCount::new(&self.limits);
         let batches = deadline.limit(batches).map(move |batch| {
             let _held_while_the_query_runs = &permit;
@@ -148,7 +161,7 @@ impl Queries {
             count.add(batch.num_rows(), batch_bytes(&batch))?;
             Ok(batch)
         });
-        Ok(query_stream(&schema, batches))
+        Ok(batches.boxed())
     }
 
     /// The state that one query runs in: it has memory of its own.

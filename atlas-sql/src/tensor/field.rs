@@ -20,8 +20,8 @@ pub const FILL_VALUE: &str = "atlas.fill_value";
 /// The metadata key that is `false` where no dataset has a fill value. Without it and [`FILL_VALUE`], nobody knows.
 pub const HAS_FILL_VALUE: &str = "atlas.has_fill_value";
 
-const FIXED: &str = "arrow.fixed_shape_tensor";
-const VARIABLE: &str = "arrow.variable_shape_tensor";
+pub(super) const FIXED: &str = "arrow.fixed_shape_tensor";
+pub(super) const VARIABLE: &str = "arrow.variable_shape_tensor";
 
 /// How the values of an array column lie in Arrow.
 #[derive(Debug, Clone, PartialEq, Eq)]

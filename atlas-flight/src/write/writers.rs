@@ -1,0 +1,151 @@
+//! Whose turn it is to change a store, and how a change is committed.
+
+use crate::auth::Caller;
+use crate::limits::{Deadline, Limits};
+use crate::status;
+use atlas_store::{ErrorKind, FlushReport, Store};
+use std::sync::Arc;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tonic::{Code, Status};
+
+/// How often a commit is tried again on the newest snapshot, where writers on other machines commit in between.
+const MOST_REBASES: usize = 16;
+
+/// The stores that may be changed, each by one at a time.
+pub(crate) struct Writers {
+    /// `None` where the server only reads.
+    stores: Option<Vec<Writer>>,
+    limits: Limits,
+}
+
+struct Writer {
+    name: String,
+    store: Store,
+    turn: Arc<Mutex<()>>,
+}
+
+/// The right to change one store, until it is dropped.
+pub(crate) struct Turn {
+    store: Store,
+    _held: OwnedMutexGuard<()>,
+}
+
+impl Writers {
+    /// Writers of these stores, or of none, where the server only reads.
+    pub(crate) fn new(stores: &[(String, Store)], writable: bool, limits: Limits) -> Self {
+        let writer =
+            |(name, store): &(String, Store)| Writer { name: name.clone(), store: store.clone(), turn: Arc::default() };
+        Writers { stores: writable.then(|| stores.iter().map(writer).collect()), limits }
+    }
+
+    /// Whether anything can be changed.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.stores.is_some()
+    }
+
+    /// What a change may take.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Checks that the server takes changes at all; `what` is for the message.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED` where it only reads.
+    pub(crate) fn check(&self, what: &str) -> Result<(), Status> {
+        if self.is_writable() {
+            return Ok(());
+        }
+        let message = format!("this server only reads: {what} is not allowed (atlas serve --writable allows it)");
+        Err(status::status(Code::PermissionDenied, &message))
+    }
+
+    /// Checks that `caller` may change a store; `what` is for the message.
+    ///
+    /// # Errors
+    /// As [`Writers::turn`], but for the wait.
+    pub(crate) fn check_store(&self, caller: &Caller, store: &str, what: &str) -> Result<(), Status> {
+        self.check(what)?;
+        self.find(caller, store)?;
+        caller.check_write(store)
+    }
+
+    fn find(&self, caller: &Caller, name: &str) -> Result<&Writer, Status> {
+        let all = self.stores.iter().flatten().filter(|writer| caller.may_read(&writer.name));
+        all.clone().find(|writer| writer.name == name).ok_or_else(|| {
+            let names: Vec<&str> = all.map(|writer| writer.name.as_str()).collect();
+            let served = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+            status::status(Code::NotFound, &format!("no such store: {name}; served are {served}"))
+        })
+    }
+
+    /// Waits until it is the caller's turn to change a store.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED` where the server or the user's role does not allow it, `NOT_FOUND` for a store that the caller does
+    /// not see, `RESOURCE_EXHAUSTED` where others take longer than a query may.
+    pub(crate) async fn turn(&self, caller: &Caller, name: &str, what: &str) -> Result<Turn, Status> {
+        self.check_store(caller, name, what)?;
+        let writer = self.find(caller, name)?;
+        let held = Deadline::of(&self.limits).within(Arc::clone(&writer.turn).lock_owned()).await?;
+        Ok(Turn { store: writer.store.clone(), _held: held })
+    }
+}
+
+impl Turn {
+    /// Makes a change and commits it. What `change` and the commit fail with leaves nothing behind.
+    ///
+    /// The change goes on where the caller stops waiting for it.
+    ///
+    /// # Errors
+    /// Those of `change` and of the commit; `ABORTED` where another process writes to the store.
+    pub(crate) async fn commit<T: Send + 'static>(
+        self,
+        change: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
+    ) -> Result<(T, FlushReport), Status> {
+        self.run(move |store| {
+            let draft = Draft(store);
+            let changed = change(store)?;
+            let report = flush(store).map_err(|error| status::from_store(&error))?;
+            std::mem::forget(draft);
+            Ok((changed, report))
+        })
+        .await
+    }
+
+    /// Does something with the store that needs no commit of its own.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let worked = tokio::task::spawn_blocking(move || work(&self.store)).await;
+        worked.map_err(|error| status::from_join(&error))?
+    }
+}
+
+/// Mutations that are abandoned when this is dropped, by a panic, too.
+struct Draft<'a>(&'a Store);
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+fn flush(store: &Store) -> atlas_store::Result<FlushReport> {
+    let mut rebases = 0;
+    loop {
+        match store.flush() {
+            Err(error) if error.kind() == ErrorKind::Conflict && rebases < MOST_REBASES => {
+                rebases += 1;
+                if !store.rebase()? {
+                    return Err(error);
+                }
+            }
+            flushed => return flushed,
+        }
+    }
+}
