@@ -126,12 +126,13 @@ class RawClient:
     def __exit__(self, *_):
         self.channel.close()
 
-    def start(self, method: str, *requests: bytes, metadata: tuple = (), timeout: float = LONGEST_CALL_SECONDS):
-        """A call that runs: a future, or for methods that answer with a stream an iterator."""
+    def start(self, method: str, *requests: bytes, stream=None, metadata: tuple = (), timeout: float = LONGEST_CALL_SECONDS):
+        """A call that runs: a future, or for methods that answer with a stream an iterator. Where requests are a stream, it
+        may come as an iterator, too."""
         kind = "unary" if method in UNARY else "stream"
         sends = "stream" if method in BOTH_STREAM else "unary"
         call = getattr(self.channel, f"{sends}_{kind}")(SERVICE + method)
-        argument = iter(requests) if sends == "stream" else requests[0]
+        argument = (stream or iter(requests)) if sends == "stream" else requests[0]
         call = call.future if kind == "unary" else call
         return call(argument, metadata=(*self.metadata, *metadata), timeout=timeout)
 
