@@ -186,7 +186,7 @@ def test_a_parameter_of_every_type_comes_back(cursor, name):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_null_of_every_type_is_null(cursor, name):
     kind = ARRAYS[name].type
-    found = bound(cursor, "SELECT ? AS a, $1 IS NULL AS nothing".replace("?", "$1"), pa.nulls(1, kind))
+    found = bound(cursor, "SELECT $1 AS a, $1 IS NULL AS nothing", pa.nulls(1, kind))
     assert found.schema.field("a").type == kind and found.to_pydict() == {"a": [None], "nothing": [True]}
 
 
