@@ -5,6 +5,8 @@ import subprocess
 import adbc_driver_flightsql.dbapi
 import adbc_driver_manager
 import numpy as np
+import pandas
+import polars
 import pyarrow as pa
 import pytest
 from adbc_driver_manager import AdbcStatusCode
@@ -253,3 +255,39 @@ def test_a_user_who_may_only_read_is_refused(atlas, store, tmp_path):
     assert [row["dataset"] for row in atlas.json("query", store, "SELECT dataset FROM datasets", "--format", "json")] == [
         "cast_000"
     ]
+
+
+# Tools
+
+
+def test_pandas_writes(server):
+    frame = pandas.DataFrame(
+        {
+            "dataset": ["a", "b"],
+            "month": [1, 2],
+            "ratio": [1.5, None],
+            "station": ["S1", None],
+            "good": [True, False],
+            "time": pandas.to_datetime(["2024-01-01T00:00:00", "2024-02-29T01:02:03"]),
+        }
+    )
+    with server.adbc() as connection:
+        assert frame.to_sql("datasets", connection, schema="fleet", if_exists="append", index=False) == 2
+        with pytest.raises(ValueError, match="exists"):
+            frame.to_sql("datasets", connection, schema="fleet", if_exists="fail", index=False)
+        found = pandas.read_sql("SELECT * FROM fleet.datasets ORDER BY dataset", connection)
+    pandas.testing.assert_frame_equal(found[frame.columns], frame, check_dtype=False)
+
+
+def test_polars_writes_and_replaces(server):
+    cells = np.arange(6.0).reshape(2, 3)
+    with server.adbc() as connection:
+        for offset, exists in ((0, "append"), (1, "replace")):
+            frame = polars.DataFrame({"dataset": ["a", "b"], "month": [1 + offset, 2 + offset], "x": cells + offset})
+            assert frame.write_database("fleet.datasets", connection, if_table_exists=exists, engine="adbc") == 2
+            found = server.sql("SELECT dataset, month, x FROM fleet.datasets ORDER BY dataset")
+            assert found["month"].to_pylist() == [1 + offset, 2 + offset]
+            np.testing.assert_array_equal(found["x"].combine_chunks().to_numpy_ndarray(), cells + offset)
+        with pytest.raises(adbc_driver_manager.Error) as caught:
+            frame.write_database("fleet.datasets", connection, if_table_exists="fail", engine="adbc")
+    assert caught.value.status_code == AdbcStatusCode.ALREADY_EXISTS
