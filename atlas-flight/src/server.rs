@@ -3,6 +3,7 @@
 use crate::auth::{Authenticated, Authenticator, Key, Users};
 use crate::limits::Limits;
 use crate::service::AtlasService;
+use crate::service::ended::EndNoted;
 use crate::tls::Tls;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
@@ -176,7 +177,7 @@ impl Server {
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
-        let flight = Authenticated::new(flight, Arc::new(self.authenticator));
+        let flight = Authenticated::new(EndNoted(flight), Arc::new(self.authenticator));
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

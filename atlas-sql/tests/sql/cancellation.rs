@@ -118,3 +118,34 @@ fn who_takes_few_batches_has_few_read() {
         assert!(2 * read < total, "{sql}: {read} of {total}");
     }
 }
+
+/// Joins that would take minutes end within a batch of their source, whether or not they give any row.
+#[test]
+fn joins_that_multiply_rows_stop_when_they_are_dropped() {
+    let numbers = |rows: u32| format!("generate_series(1, {rows})");
+    let (many, few) = (numbers(300_000), numbers(8_192));
+    for sql in [
+        format!("SELECT count(*) FROM {many} a CROSS JOIN {few} b WHERE a.value + b.value < 0"),
+        format!("SELECT count(*) FROM {many} a CROSS JOIN {few} b"),
+        format!("SELECT count(*) FROM {many} a JOIN {few} b ON a.value + b.value < 0"),
+        format!("SELECT count(*) FROM {many} a JOIN {many} b ON a.value % 2 = b.value % 2 AND a.value + b.value < 0"),
+    ] {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let task = runtime.spawn(async move {
+            let context = SessionContext::new();
+            let store = Store::create_on(Arc::new(MemoryStorage::new()), CreateOptions::default()).unwrap();
+            atlas_sql::register(&context, "store", &store).unwrap();
+            let stream = context.sql(&sql).await.unwrap().execute_stream().await.unwrap();
+            begun.send(()).unwrap();
+            stream.collect::<Vec<_>>().await.len()
+        });
+        has_begun.recv().unwrap();
+        // The one thread is back when the task that held it is gone.
+        runtime.block_on(async {
+            tokio::task::yield_now().await;
+            task.abort();
+            assert!(task.await.unwrap_err().is_cancelled());
+        });
+    }
+}
