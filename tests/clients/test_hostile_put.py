@@ -46,8 +46,8 @@ LIES = [-(2**63), -(2**31), -1, 0, 1, 2**31 - 1, 2**31, 2**40, 2**50, 2**62]
 def watch(server):  # noqa: F811
     watch = Watch(server)
     yield watch
-    # The Arrow crate panics on some schemas, which the server catches.
-    watch.assert_unharmed(may_panic_in="/arrow-")
+    # The Arrow crate panics where a bitmap is shorter than its column, which the server catches.
+    watch.assert_unharmed(may_panic_in="/arrow-buffer-")
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def unharmed(atlas, store, server):
     assert server.child.poll() is None, "".join(server.output[-20:])
     assert server.sql("SELECT count(*) AS n FROM datasets").num_rows == 1
     wrong = [line for line in server.output[logged:] if "panicked at" in line or "internal error" in line]
-    # The Arrow crate panics on some schemas, which the server catches.
-    assert not [line for line in wrong if "/arrow-" not in line], "".join(wrong)
+    # The Arrow crate panics where a bitmap is shorter than its column, which the server catches.
+    assert not [line for line in wrong if "/arrow-buffer-" not in line], "".join(wrong)
     atlas("verify", store)
 
 

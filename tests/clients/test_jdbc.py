@@ -369,3 +369,26 @@ def test_a_connection_is_what_a_pool_expects(fleet_server):
     (column,) = jdbc.rows("getters", "SELECT [1, 2] AS a")
     assert column["array"] == column["object"] == "[1, 2]"
     jdbc.close()
+
+
+@pytest.mark.parametrize(
+    "kind", ["Timestamp(s)", "Timestamp(ms)", "Timestamp(µs)", "Timestamp(ns)", 'Timestamp(ns, "UTC")']
+)
+def test_timestamps_as_parameters(jdbc, kind):
+    sql = f"SELECT arrow_cast('2024-01-02T03:04:05', '{kind}') = ? AS equal"
+    for value, equal in (("2024-01-02 03:04:05", "true"), ("2024-01-02 03:04:06", "false")):
+        assert jdbc.rows("prepared", sql, f"time:{value}") == [[equal]]
+
+
+def test_times_of_day_as_parameters(jdbc):
+    sql = "SELECT arrow_cast('03:04:05', 'Time32(ms)') = ? AS equal"
+    for value, equal in (("03:04:05", "true"), ("03:04:06", "false")):
+        assert jdbc.rows("prepared", sql, f"clock:{value}") == [[equal]]
+
+
+@pytest.mark.parametrize(
+    "kind, parameter, text",
+    [("INT", "int:5", "5"), ("DOUBLE", "double:2.5", "2.5"), ("VARCHAR", "text:5", "5"), ("DATE", "date:2024-02-29", "2024-02-29")],
+)
+def test_a_parameter_has_the_type_that_it_is_cast_to(jdbc, kind, parameter, text):
+    assert jdbc.rows("prepared", f"SELECT CAST(? AS {kind}) AS a", parameter) == [[text]]

@@ -1,10 +1,12 @@
 """Many clients at once, slow ones, ones that leave, and a server that is killed or stopped under them: what must stay right, and
 what must be given back."""
 
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import netCDF4
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,7 @@ import pytest
 from arrow_cells import identical, stacked
 from atlas_process import Server
 from fleet import CASTS
-from raw_flight import RawClient, field
+from raw_flight import RawClient, ended, field
 
 CLIENTS = 200
 LEAVERS = 100
@@ -117,6 +119,26 @@ def test_clients_that_do_not_read_hold_a_few_batches_and_nobody_up(server, kind)
         for call in calls:
             call.cancel()
     server.wait_until_idle()
+
+
+# Queries that end before they are done
+
+JOINS = [
+    "SELECT count(*) FROM generate_series(1, 5000000) a CROSS JOIN generate_series(1, 8192) b WHERE a.value + b.value < 0",
+    "SELECT sum(a.value * b.value) FROM generate_series(1, 5000000) a CROSS JOIN generate_series(1, 8192) b",
+    "SELECT count(*) FROM generate_series(1, 100000) a JOIN generate_series(1, 8192) b ON a.value % 2 = b.value % 2",
+    "SELECT count(*) FROM generate_series(1, 5000000) a LEFT JOIN generate_series(1, 8192) b ON a.value < -b.value",
+]
+
+
+@pytest.mark.parametrize("query", JOINS)
+def test_queries_that_run_out_of_time_leave_their_threads_to_others(atlas, grids, query):
+    with Server(atlas, "--query-timeout", "1", grids=grids) as server, RawClient(server.port) as client:
+        ticket = server.statement_ticket(query).ticket
+        calls = [client.start("DoGet", field(1, ticket)) for _ in range(2 * os.cpu_count())]
+        assert [ended("DoGet", call).code for call in calls] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * len(calls)
+        server.wait_until_idle()
+        assert server.sql("SELECT 1 AS one").to_pylist() == [{"one": 1}]
 
 
 # Ones that leave
