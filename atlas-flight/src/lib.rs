@@ -17,7 +17,11 @@ pub mod server;
 pub mod tls;
 pub mod write;
 
+mod connections;
+mod life;
 mod limits;
+mod recent;
+mod running;
 mod service;
 mod sql;
 mod status;

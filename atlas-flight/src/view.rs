@@ -2,7 +2,7 @@
 
 use crate::auth::Caller;
 use crate::bulk::Stores;
-use crate::limits::{Admission, Limits};
+use crate::limits::{Gate, Limits};
 use crate::server::ServeError;
 use crate::sql::{Queries, Workers};
 use crate::status;
@@ -31,8 +31,7 @@ pub(crate) struct Views {
     /// All stores, mounted.
     mounted: SessionContext,
     workers: Arc<Workers>,
-    limits: Limits,
-    admission: Arc<Admission>,
+    gate: Arc<Gate>,
     made: Mutex<HashMap<Vec<String>, Arc<View>>>,
 }
 
@@ -45,8 +44,13 @@ impl Views {
         let failed = |error: DataFusionError| ServeError::new(error.to_string());
         let workers = Workers::new().map_err(|error| ServeError::new(format!("cannot start threads: {error}")))?;
         let mounted = atlas_sql::session(&stores).map_err(failed)?;
-        let admission = Arc::new(Admission::new(&limits));
-        Ok(Views { stores, mounted, workers: Arc::new(workers), limits, admission, made: Mutex::default() })
+        let gate = Arc::new(Gate::new(limits));
+        Ok(Views { stores, mounted, workers: Arc::new(workers), gate, made: Mutex::default() })
+    }
+
+    /// The limits, and who is within them.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// What `caller` sees.
@@ -62,9 +66,8 @@ impl Views {
             return Ok(Arc::clone(view));
         }
         let context = self.mount(&names).map_err(|error| status::from_datafusion(&error))?;
-        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers));
-        let (workers, admission) = (Arc::clone(&self.workers), Arc::clone(&self.admission));
-        let queries = Queries::new(context, workers, self.limits.clone(), admission);
+        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers), Arc::clone(&self.gate));
+        let queries = Queries::new(context, Arc::clone(&self.workers), Arc::clone(&self.gate));
         let view = Arc::new(View { stores, queries });
         made.insert(names, Arc::clone(&view));
         Ok(view)

@@ -43,16 +43,18 @@ struct Part {
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
 ///
 /// # Errors
-/// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store.
+/// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store,
+/// `RESOURCE_EXHAUSTED` where too many reads wait.
 pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
+    let permit = stores.gate().bulk_reads.admit().await?;
     let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
     let schema = schema_message(&part.schema);
     let guard = part.cancel.guard();
     let batches = batches(&part.snapshot, &part.columns, &part.rows);
     let messages = stream::iter(batches).map(move |rows| {
-        let _held_by_the_stream = &guard;
+        let _held_by_the_stream = (&guard, &permit);
         let part = Arc::clone(&part);
         async move {
             let message = tokio::task::spawn_blocking(move || part.message(rows)).await;

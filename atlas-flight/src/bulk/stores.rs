@@ -1,5 +1,6 @@
 //! The stores that are served, by name.
 
+use crate::limits::Gate;
 use crate::sql::{Workers, check_sql};
 use crate::status;
 use atlas_store::{Snapshot, Store};
@@ -11,12 +12,18 @@ use tonic::{Code, Status};
 pub(crate) struct Stores {
     stores: Arc<[(String, Store)]>,
     workers: Arc<Workers>,
+    gate: Arc<Gate>,
 }
 
 impl Stores {
-    /// These stores; predicates over their datasets are planned on these threads.
-    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>) -> Self {
-        Stores { stores: stores.into(), workers }
+    /// These stores; predicates over their datasets are planned on these threads, and `gate` counts the reads of all users.
+    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, gate: Arc<Gate>) -> Self {
+        Stores { stores: stores.into(), workers, gate }
+    }
+
+    /// The limits, and who is within them.
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// The names, in the order in which they are mounted.
@@ -37,7 +44,8 @@ impl Stores {
         })
     }
 
-    /// The rows of the datasets that satisfy a SQL predicate, in the order of the store.
+    /// The rows of the datasets that satisfy a SQL predicate, in the order of the store. The caller holds a place for
+    /// planning.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for a predicate that is not one, `RESOURCE_EXHAUSTED` where it is too much to plan.

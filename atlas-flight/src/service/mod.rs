@@ -4,6 +4,7 @@
 //! and hands every other call to the Flight SQL half. DoPut goes by its first message (`put`).
 
 mod actions;
+pub(crate) mod deliver;
 pub(crate) mod encode;
 pub(crate) mod ended;
 pub(crate) mod handshake;
