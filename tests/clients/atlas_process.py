@@ -1,6 +1,7 @@
 """The `atlas` binary as a caller sees it: commands with their output, and a server with its address."""
 
 import json
+import os
 import queue
 import re
 import signal
@@ -13,8 +14,13 @@ import adbc_driver_flightsql.dbapi
 import pyarrow as pa
 import pyarrow.flight as flight
 
+import raw_flight
+
 COMMAND_SECONDS = 120
 BANNER_SECONDS = 60
+CONDITION_SECONDS = 30
+POLL_SECONDS = 0.02
+IDLE_WINDOW_SECONDS = 0.3
 BOUND = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -105,6 +111,47 @@ class Process:
             if found := pattern.search(line):
                 return found
 
+    # What it holds, as Linux tells it.
+
+    def resident_bytes(self) -> int:
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", self._status()).group(1))
+
+    def threads(self) -> int:
+        return int(re.search(r"Threads:\s+(\d+)", self._status()).group(1))
+
+    def handles(self) -> int:
+        """Open files and connections."""
+        return len(list(Path(f"/proc/{self.child.pid}/fd").iterdir()))
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has taken so far."""
+        words = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self) -> str:
+        return Path(f"/proc/{self.child.pid}/status").read_text()
+
+    def wait_until(self, condition, what: str, seconds: float = CONDITION_SECONDS) -> None:
+        """Returns once `condition()` holds, which it must within a time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+            assert self.child.poll() is None, f"the process ended: {''.join(self.output[-20:])}"
+            time.sleep(POLL_SECONDS)
+
+    def wait_until_idle(self) -> None:
+        """Returns once it takes next to no processor time."""
+        since, taken = time.monotonic(), self.cpu_seconds()
+
+        def idle() -> bool:
+            nonlocal since, taken
+            if (window := time.monotonic() - since) < IDLE_WINDOW_SECONDS:
+                return False
+            before, since, taken = taken, time.monotonic(), self.cpu_seconds()
+            return taken - before < window / 10
+
+        self.wait_until(idle, "it stops working")
+
     def terminate(self) -> int:
         """Ends it as an operator would; its exit code."""
         if self.child.poll() is None:
@@ -123,11 +170,11 @@ class Process:
 
 
 class Server(Process):
-    """`atlas serve` of some stores on a free loopback port."""
+    """`atlas serve` of some stores on a loopback port, a free one unless it is told which."""
 
-    def __init__(self, atlas: Atlas, *options, **stores: Path):
+    def __init__(self, atlas: Atlas, *options, on_port: int = 0, **stores: Path):
         mounts = [word for name, path in stores.items() for word in ("--store", f"{name}={path}")]
-        super().__init__([atlas.binary, "serve", *mounts, "--listen", "127.0.0.1:0", *options])
+        super().__init__([atlas.binary, "serve", *mounts, "--listen", f"127.0.0.1:{on_port}", *options])
         try:
             self.port = int(self.wait_for(BOUND).group(1))
             assert self.port != 0, f"the banner does not name the bound port: {self.output}"
@@ -161,6 +208,13 @@ class Server(Process):
         command = {"stacked": {"store": store, "arrays": arrays, **request}}
         with self.connect() as client:
             return client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(command)))
+
+    def statement_ticket(self, query: str) -> flight.Ticket:
+        """The ticket of a query's answer, by Flight SQL without a driver."""
+        statement = raw_flight.sql_message("CommandStatementQuery", raw_flight.field(1, query))
+        with self.connect() as client:
+            info = client.get_flight_info(flight.FlightDescriptor.for_command(statement))
+        return info.endpoints[0].ticket
 
     def path(self, *path: str) -> pa.Table:
         """The answer to a path descriptor: `store, array` or `store, array, dataset`."""

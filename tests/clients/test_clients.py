@@ -5,6 +5,7 @@ import json
 import duckdb
 import flightsql
 import flightsql.sqlalchemy
+import pandas
 import polars
 import pytest
 import sqlalchemy
@@ -66,3 +67,65 @@ def test_sqlalchemy_browses_and_reads(fleet_server, expected):
     with engine.connect() as connection:
         rows = connection.execute(sqlalchemy.text(CATALOG)).fetchall()
     assert [tuple(row) for row in rows] == [(name, month, pytest.approx(t)) for name, month, t in expected]
+
+
+def test_pandas_reads_with_arrow_types(fleet_server, atlas, fleet_store):
+    with fleet_server.adbc() as connection:
+        frame = pandas.read_sql(CATALOG, connection, dtype_backend="pyarrow")
+        whole = pandas.read_sql_table("catalog", connection, schema="fleet")
+    table = atlas.arrow(fleet_store, CATALOG)
+    assert [dtype.pyarrow_dtype for dtype in frame.dtypes] == table.schema.types
+    assert frame.to_dict("records") == table.to_pylist()
+    assert list(whole.columns) == atlas.arrow(fleet_store, "SELECT * FROM catalog").column_names
+
+
+def test_polars_binds_parameters_and_reads_in_batches(fleet_server, expected):
+    with fleet_server.adbc() as connection:
+        query = "SELECT dataset FROM catalog WHERE month > ? ORDER BY dataset"
+        frame = polars.read_database(query, connection, execute_options={"parameters": [3]})
+        batches = list(polars.read_database(query.replace("?", "3"), connection, iter_batches=True, batch_size=5))
+    assert frame["dataset"].to_list() == [name for name, _, _ in expected]
+    assert polars.concat(batches).equals(frame)
+
+
+def test_duckdb_reads_a_stream_and_arrays(fleet_server, atlas, fleet_store):
+    ticket = fleet_server.statement_ticket("SELECT value AS n FROM generate_series(1, 100000)")
+    with fleet_server.connect() as client:
+        reader = client.do_get(ticket).to_reader()
+        assert duckdb.sql("SELECT count(*), max(n) FROM reader").fetchall() == [(100_000, 100_000)]
+    arrays = fleet_server.sql("SELECT dataset, temperature, shape(profile) AS shape FROM datasets")
+    types = duckdb.sql("SELECT DISTINCT typeof(temperature), typeof(shape) FROM arrays").fetchall()
+    assert types == [("FLOAT[40]", "BIGINT[]")]
+    found = duckdb.sql("SELECT max(list_max(list_filter(temperature::FLOAT[], lambda t: NOT isnan(t)))) FROM arrays").fetchall()
+    assert [*found[0]] == atlas.arrow(fleet_store, "SELECT max(temperature_max) AS t FROM catalog")["t"].to_pylist()
+
+
+@pytest.fixture
+def engine(fleet_server):
+    return sqlalchemy.create_engine(f"datafusion+flightsql://127.0.0.1:{fleet_server.port}?insecure=True")
+
+
+def test_sqlalchemy_reflects_a_table_and_queries_it(engine, expected):
+    inspector = sqlalchemy.inspect(engine)
+    assert inspector.has_table("catalog", schema="fleet") and not inspector.has_table("nothing", schema="fleet")
+    table = sqlalchemy.Table("catalog", sqlalchemy.MetaData(), autoload_with=engine, schema="fleet")
+    columns = table.c.dataset, table.c.month, table.c.temperature_max
+    query = sqlalchemy.select(*columns).where(table.c.month > 3).order_by(table.c.dataset)
+    with engine.connect() as connection:
+        rows = connection.execute(query).fetchall()
+        bound = connection.execute(sqlalchemy.text("SELECT :a AS a").bindparams(a="it's")).fetchall()
+    assert [tuple(row) for row in rows] == [(name, month, pytest.approx(t)) for name, month, t in expected]
+    assert [tuple(row) for row in bound] == [("it's",)]
+
+
+@pytest.mark.parametrize("table", ["arrays", "attributes", "catalog", "cells_depth_time", "chunks", "datasets"])
+def test_sqlalchemy_tells_the_columns_of_every_table(engine, atlas, fleet_store, table):
+    columns = [column["name"] for column in sqlalchemy.inspect(engine).get_columns(table, schema="fleet")]
+    assert columns == atlas.arrow(fleet_store, f"SELECT * FROM {table} LIMIT 0").column_names
+
+
+def test_sqlalchemy_goes_on_after_an_error(engine):
+    with engine.connect() as connection:
+        with pytest.raises(Exception, match="nothing"):
+            connection.execute(sqlalchemy.text("SELECT nothing")).fetchall()
+        assert connection.execute(sqlalchemy.text("SELECT 1 AS one")).fetchall() == [(1,)]
