@@ -9,13 +9,18 @@
 //! | `describe` | shapes, values and sizes as text and as JSON |
 //! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
 //! | `statement` | SQL text, executed statement by statement |
+//! | `session/` | where statements run: a store here, with files and views beside it, or a server |
 //! | `shell/` | statements as they are typed |
-//! | `side_tables` | files and views beside a store's tables |
+//! | `remote` | servers: addresses, credentials, connections |
 //! | `npy` | numpy's file format |
 //! | `commit` | a flush that goes on where another writer was first |
 //! | `new_store` | a store that exists only if the command succeeds |
+//! | `settings/` | what the environment and the settings file say in place of flags |
+//! | `banner` | what `atlas serve` says when it starts |
+//! | `logs` | which events are logged, and how |
 //! | `runtime` | threads for asynchronous work, and being told to stop |
 
+mod banner;
 mod columns;
 mod command;
 mod commit;
@@ -26,6 +31,7 @@ mod failure;
 mod import;
 mod info;
 mod limits;
+mod logs;
 mod ls;
 mod new_store;
 mod npy;
@@ -33,13 +39,15 @@ mod output;
 mod passwd;
 mod query;
 mod read;
+mod remote;
 mod results;
 mod rm;
 mod runtime;
 mod serve;
+mod session;
+mod settings;
 mod shell;
 mod show;
-mod side_tables;
 mod statement;
 mod verify;
 

@@ -51,12 +51,7 @@ async fn forward<T>(
 ) -> Result<(), Status> {
     let mut messages = pin!(messages);
     loop {
-        let next = run.unless_cancelled(async { Ok(messages.next().await) }).await?;
-        let Some(message) = next else {
-            run.delivered();
-            return Ok(());
-        };
-        let failed = message.is_err();
+        // A place first: what has been made waits there, and not here, too.
         let taken = async {
             match idle {
                 Some(idle) => tokio::time::timeout(idle, sender.reserve()).await.map_err(|_| idle_for(idle)),
@@ -65,6 +60,12 @@ async fn forward<T>(
         };
         // A client that is gone takes nothing: that is no error of anybody's.
         let Ok(place) = run.unless_cancelled(taken).await? else { return Ok(()) };
+        let next = run.unless_cancelled(async { Ok(messages.next().await) }).await?;
+        let Some(message) = next else {
+            run.delivered();
+            return Ok(());
+        };
+        let failed = message.is_err();
         place.send(message);
         if failed {
             return Ok(());

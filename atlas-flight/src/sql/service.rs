@@ -10,6 +10,7 @@ use crate::auth::{self, Caller, Purpose};
 use crate::life::expiring;
 use crate::running::Run;
 use crate::service::deliver::deliver;
+use crate::service::direct::respond;
 use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
 use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
@@ -160,7 +161,7 @@ impl SqlService {
             view.queries.run(planned).await
         };
         let batches = run.unless_cancelled(batches).await?;
-        Ok(Response::new(Box::pin(deliver(batches, run, self.views.gate().limits.idle_timeout))))
+        Ok(respond(Box::pin(deliver(batches, run, self.views.gate().limits.idle_timeout))))
     }
 }
 
@@ -175,7 +176,7 @@ fn answer(
 }
 
 fn whole(batch: Result<RecordBatch, Status>) -> Result<Response<DataStream>, Status> {
-    Ok(Response::new(one_batch(batch?)))
+    Ok(respond(one_batch(batch?)?))
 }
 
 pub(super) fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
@@ -208,7 +209,6 @@ impl FlightSqlService for SqlService {
         let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
         let run = self.tickets.redeem(statement.life.as_ref())?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
-        tracing::debug!(user = &*caller.user, sql = statement.sql, "run a query");
         let settings = Settings::of_ticket(statement.settings.as_ref());
         self.run(&caller, &statement.sql, &parameters, &settings, run).await
     }
