@@ -4,6 +4,7 @@ use crate::auth::{Authenticated, Authenticator, Key, Users, follow_users};
 use crate::connections;
 use crate::limits::Limits;
 use crate::service::AtlasService;
+use crate::service::ended::EndNoted;
 use crate::ticket::Tickets;
 use crate::tls::Tls;
 use arrow_flight::flight_service_server::FlightServiceServer;
@@ -192,6 +193,7 @@ impl Server {
             .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
+        let flight = EndNoted(flight);
         let flight = Authenticated::new(flight, Arc::clone(&self.authenticator), self.limits.message_bytes);
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
