@@ -50,6 +50,11 @@ impl Views {
         Ok(Views { stores, mounted, workers, gate, given, made: Mutex::default() })
     }
 
+    /// The threads that queries are planned and run on.
+    pub(crate) fn workers(&self) -> &Arc<Workers> {
+        &self.workers
+    }
+
     /// The limits, and who is within them.
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate

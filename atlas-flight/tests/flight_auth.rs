@@ -406,19 +406,13 @@ async fn a_user_sees_the_stores_that_it_may_read_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_writers_are_told_that_the_server_does_not_write() {
+async fn nobody_writes_to_a_server_that_only_reads() {
     let secured = Secured::start().await;
     let (ann, bob) = (secured.user("ann").await, secured.user("bob").await);
-    for (calls, store, part) in [
-        (&ann, "fleet", "only reads"),
-        (&ann, "secret", "user ann may not write to store secret"),
-        (&bob, "fleet", "user bob may not write to store fleet"),
-        (&bob, "secret", "only reads"),
-        (&bob, "absent", "only reads"),
-    ] {
+    for (calls, store) in [(&ann, "fleet"), (&ann, "secret"), (&bob, "fleet"), (&bob, "secret"), (&bob, "absent")] {
         let status = calls.put(ingest(store)).await.unwrap_err();
         assert_eq!(status.code(), Code::PermissionDenied);
-        assert!(status.message().contains(part), "{store}: {}", status.message());
+        assert!(status.message().contains("only reads"), "{store}: {}", status.message());
     }
 }
 

@@ -153,7 +153,6 @@ async fn malformed_puts_are_invalid_arguments() {
         arrow_flight::SchemaAsIpc::new(&schema, &arrow::ipc::writer::IpcWriteOptions::default()).into()
     };
     for (what, messages) in [
-        ("no message", vec![]),
         ("no descriptor", vec![FlightData::default()]),
         ("no protobuf", vec![of(FlightDescriptor::new_cmd(vec![0xff; 7]))]),
         ("a broken command", vec![of(FlightDescriptor::new_cmd(broken.encode_to_vec()))]),

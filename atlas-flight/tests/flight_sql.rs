@@ -385,7 +385,7 @@ async fn malformed_messages_are_invalid_arguments() {
         let status = flight.do_action(action).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     }
-    let status = flight.do_action(Action::new("compact", "")).await.unwrap_err();
+    let status = flight.do_action(Action::new("defragment", "")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     let listed = flight.list_actions(arrow_flight::Empty {}).await.unwrap().into_inner();
     let listed: Vec<_> = listed.try_collect().await.unwrap();

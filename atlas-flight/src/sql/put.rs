@@ -75,7 +75,7 @@ impl SqlService {
     ) -> Result<i64, Status> {
         no_transactions(command.transaction_id.as_ref())?;
         let settings = self.settings_of(caller, headers)?;
-        let update = self.update(&command.query)?.ok_or_else(not_an_update)?;
+        let update = self.update(&command.query).await?.ok_or_else(not_an_update)?;
         self.change(caller, &update, Rows::of_one(Parameters::default()), &settings).await
     }
 
@@ -90,7 +90,7 @@ impl SqlService {
         upload: Upload,
     ) -> Result<i64, Status> {
         let statement = self.prepared(caller, &command.prepared_statement_handle)?;
-        let update = self.update(&statement.sql)?.ok_or_else(not_an_update)?;
+        let update = self.update(&statement.sql).await?.ok_or_else(not_an_update)?;
         let settings = Settings::of_ticket(statement.settings.as_ref());
         if statement.parameter_count == 0 {
             // Some drivers send no batch then, others one without columns.
@@ -126,13 +126,15 @@ impl SqlService {
     ///
     /// # Errors
     /// Those of [`Update::parse`]; `PERMISSION_DENIED` on a server that only reads.
-    pub(super) fn update(&self, sql: &str) -> Result<Option<Update>, Status> {
+    pub(super) async fn update(&self, sql: &str) -> Result<Option<Update>, Status> {
         guard::check(sql)?;
         let first = sql.trim_start().get(..6).unwrap_or_default().to_ascii_uppercase();
         if matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE") {
             self.writers.check(&first)?;
         }
-        let update = Update::parse(sql)?;
+        // It nests as deep as a query, and takes as much of a stack.
+        let text = sql.to_string();
+        let update = self.views.workers().plan(async move { Update::parse(&text) }).await?;
         if let (Some(_), Some(call)) = (&update, Call::current()) {
             call.states(sql, false);
         }

@@ -75,7 +75,7 @@ impl SqlService {
     /// The schema of a prepared statement's result, whether or not values are bound.
     pub(crate) async fn prepared_schema(&self, caller: &Caller, handle: &Bytes) -> Result<Bytes, Status> {
         let statement = self.prepared(caller, handle)?;
-        if self.update(&statement.sql)?.is_some() {
+        if self.update(&statement.sql).await?.is_some() {
             return schema_bytes(&Schema::empty());
         }
         let settings = Settings::of_ticket(statement.settings.as_ref());
@@ -126,7 +126,7 @@ impl SqlService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request)?;
-        if let Some(update) = self.update(sql)? {
+        if let Some(update) = self.update(sql).await? {
             // Here and once: some clients ask for no result of a statement that changes something.
             let changed = self.change(&caller, &update, Rows::of_one(parameters.clone()), settings).await?;
             let sql = format!("SELECT CAST({changed} AS BIGINT) AS rows_affected");
@@ -224,7 +224,7 @@ impl FlightSqlService for SqlService {
         let settings = self.settings(&request)?;
         let numbered = placeholders::number(&query.query)?;
         let view = self.views.of(&caller)?;
-        let (dataset_schema, parameter_schema) = match self.update(&numbered.sql)? {
+        let (dataset_schema, parameter_schema) = match self.update(&numbered.sql).await? {
             // A statement without a result changes something: drivers go by that.
             Some(update) => {
                 let parameters = self.update_parameters(&caller, &update, numbered.count, &settings).await?;
