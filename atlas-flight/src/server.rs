@@ -5,6 +5,7 @@ use crate::limits::Limits;
 use crate::observe::{self, Health, Metrics, Observed, ProcessNumbers, StoreNumbers};
 use crate::refresh;
 use crate::service::AtlasService;
+use crate::service::ended::EndNoted;
 use crate::tls::Tls;
 use crate::view::Views;
 use crate::write::Writers;
@@ -218,7 +219,7 @@ impl Server {
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
-        let flight = Authenticated::new(flight, Arc::new(self.authenticator));
+        let flight = Authenticated::new(EndNoted(flight), Arc::new(self.authenticator));
         let flight = Observed::new(flight, Arc::clone(&self.metrics));
         let healthz = Arc::new(Health::default());
         if let Some((listener, _)) = self.metrics_listener {

@@ -5,6 +5,7 @@
 
 mod actions;
 pub(crate) mod encode;
+pub(crate) mod ended;
 pub(crate) mod handshake;
 pub(crate) mod info;
 mod put;

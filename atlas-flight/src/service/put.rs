@@ -1,5 +1,6 @@
 //! DoPut: what the first message says that the rest is.
 
+use super::ended::Ended;
 use super::received;
 use super::router::AtlasService;
 use crate::auth::Caller;
@@ -18,9 +19,20 @@ use tonic::{Code, Request, Status, Streaming};
 /// `INVALID_ARGUMENT` where the first message has no descriptor, or one that says nothing; else those of what it asks for.
 pub(super) async fn put(service: &AtlasService, request: Request<Streaming<FlightData>>) -> Result<PutResult, Status> {
     let caller = Caller::of(&request)?;
+    let ended = request.extensions().get::<Ended>().cloned().unwrap_or_default();
     let messages = request.into_inner().map_err(unreadable);
-    let mut messages = messages.and_then(|message| futures::future::ready(received::check(message))).boxed();
-    let first = messages.try_next().await?.ok_or_else(|| Status::invalid_argument("the stream is empty"))?;
+    let messages = messages.and_then(|message| futures::future::ready(received::check(message)));
+    // A client that cancels has not sent all that it meant to.
+    let end = stream::once(async move {
+        let cut = || Status::cancelled("the stream was cut: nothing of it is kept");
+        if ended.as_a_whole() { Ok(None) } else { Err(cut()) }
+    });
+    let messages = messages.map_ok(Some).chain(end);
+    let mut messages = messages.try_filter_map(|message| futures::future::ready(Ok(message))).boxed();
+    let Some(first) = messages.try_next().await? else {
+        // Clients that ingest a table without a row send nothing at all.
+        return Ok(PutResult { app_metadata: counted(0).into() });
+    };
     let descriptor = first.flight_descriptor.clone();
     let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("the first message has no descriptor"))?;
     let upload = stream::once(async { Ok(first) }).chain(messages).boxed();

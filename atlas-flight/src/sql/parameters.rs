@@ -3,14 +3,16 @@
 use super::boundary;
 use crate::status;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow_flight::decode::FlightRecordBatchStream;
 use bytes::Bytes;
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use futures::TryStreamExt;
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::sync::Arc;
 use tonic::{Code, Status};
@@ -134,17 +136,51 @@ fn plain(value: ScalarValue) -> ScalarValue {
 /// `INVALID_ARGUMENT` where one parameter is used as two types.
 pub(crate) fn parameter_schema(plan: &LogicalPlan, count: usize) -> Result<Schema, Status> {
     let known = plan.get_parameter_fields().map_err(|error| status::from_datafusion(&error))?;
+    let casts = cast_parameters(plan)?;
     // By number: sorted as text, $10 would come before $2.
     let fields = (1..=count).map(|position| {
         let name = format!("${position}");
         let known = known.get(&name).and_then(|field| field.as_ref()).map(|field| field.data_type());
         let data_type = match known {
-            None | Some(DataType::Null) => DataType::Utf8,
-            Some(known) => boundary::client_type(known),
+            None | Some(DataType::Null) => casts.get(&name).map_or(DataType::Utf8, declared),
+            Some(known) => declared(known),
         };
         Field::new(name, data_type, true)
     });
     Ok(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The type that a client is told of a parameter of this type. Times are those of milliseconds: JDBC's driver sends these,
+/// whatever unit it is told; other clients send what they have.
+pub(crate) fn declared(known: &DataType) -> DataType {
+    match boundary::client_type(known) {
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone),
+        DataType::Time32(_) | DataType::Time64(_) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Date64 => DataType::Date32,
+        other => other,
+    }
+}
+
+/// The types that the query itself casts its parameters to.
+fn cast_parameters(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, Status> {
+    let mut casts = HashMap::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                let cast = match expression {
+                    Expr::Cast(cast) => Some((&cast.expr, cast.field.data_type())),
+                    Expr::TryCast(cast) => Some((&cast.expr, cast.field.data_type())),
+                    _ => None,
+                };
+                if let Some((Expr::Placeholder(parameter), kind)) = cast.map(|(inner, kind)| (inner.as_ref(), kind)) {
+                    casts.entry(parameter.id.clone()).or_insert_with(|| kind.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walked.map_err(|error| status::from_datafusion(&error))?;
+    Ok(casts)
 }
 
 #[cfg(test)]

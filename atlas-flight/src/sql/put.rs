@@ -147,7 +147,7 @@ impl SqlService {
         };
         let snapshot = view.stores.snapshot(&store)?;
         let field = |(at, column): (usize, &String)| {
-            Field::new(format!("${}", at + 1), attribute_type(&snapshot, column), true)
+            Field::new(format!("${}", at + 1), parameters::declared(&attribute_type(&snapshot, column)), true)
         };
         Ok(Schema::new(columns.iter().enumerate().map(field).collect::<Vec<_>>()))
     }

@@ -1,6 +1,8 @@
 //! Arrow messages of clients, checked before the Arrow crate decodes them: it allocates what a message claims, and panics on
 //! some that lie.
 
+mod schema;
+
 use arrow::ipc::{self, MessageHeader};
 use arrow_flight::FlightData;
 use tonic::Status;
@@ -25,20 +27,25 @@ pub(super) fn check(message: FlightData) -> Result<FlightData, Status> {
     let invalid = |what: &str| Status::invalid_argument(format!("an Arrow message of the stream {what}"));
     let header = ipc::root_as_message(&message.data_header).map_err(|_| invalid("is not readable"))?;
     let batch = match header.header_type() {
-        MessageHeader::Schema => return Ok(message),
+        MessageHeader::Schema => {
+            let schema = header.header_as_schema().ok_or("has no schema").and_then(schema::check);
+            return schema.map(|()| message).map_err(invalid);
+        }
         MessageHeader::RecordBatch => header.header_as_record_batch(),
         MessageHeader::DictionaryBatch => header.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()),
         _ => return Err(invalid("is neither a schema nor a batch")),
     };
     let batch = batch.ok_or_else(|| invalid("has no batch"))?;
-    let within = |rows: i64| (0..=MAX_ROWS).contains(&rows);
+    // A value takes a bit at least, but for types without a byte.
+    let bits = i64::try_from(message.data_body.len()).unwrap_or(i64::MAX).saturating_mul(8);
+    let within = |rows: i64| (0..=bits.max(MAX_ROWS)).contains(&rows);
     let nodes_fit = batch
         .nodes()
         .iter()
         .flatten()
         .all(|node| within(node.length()) && (0..=node.length()).contains(&node.null_count()));
     if !within(batch.length()) || !nodes_fit {
-        return Err(invalid(&format!("has a number of rows that is not 0 to {MAX_ROWS}")));
+        return Err(invalid("has a number of rows that its bytes cannot hold"));
     }
     let mut uncompressed = 0u64;
     for buffer in batch.buffers().iter().flatten() {
