@@ -17,9 +17,13 @@ pub mod server;
 pub mod tls;
 pub mod write;
 
+mod connections;
+mod life;
 mod limits;
 mod observe;
+mod recent;
 mod refresh;
+mod running;
 mod service;
 mod sql;
 mod status;

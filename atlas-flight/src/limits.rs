@@ -31,10 +31,23 @@ pub struct Limits {
     pub queries: usize,
     /// Queries that wait for one of those to end.
     pub waiting_queries: usize,
+    /// Queries and stacked reads that are planned at a time; four times as many may wait for that.
+    pub plans: usize,
+    /// Stacked reads and listings that are delivered at a time; as many may wait as queries.
+    pub bulk_reads: usize,
+    /// For how long a client may take nothing of a stream.
+    pub idle_timeout: Option<Duration>,
+    /// Connections at a time; further ones are closed.
+    pub connections: usize,
+    /// Bytes of one message of a request.
+    pub message_bytes: usize,
+    /// Wrong passwords for one user from one address, within a minute; ten times as many for all users from one address.
+    pub login_failures: Option<u32>,
 }
 
 impl Default for Limits {
-    /// Five minutes, 1 GiB of memory a query; 64 queries at a time, 256 that wait; no limit on what is read or answered.
+    /// Five minutes, 1 GiB of memory a query; 64 queries at a time, 256 that wait, 64 stacked reads, 64 plans; five minutes for a
+    /// client that takes nothing; 1024 connections, messages of 64 MiB, 10 wrong passwords; no limit on what is read or answered.
     fn default() -> Self {
         Limits {
             timeout: Some(Duration::from_secs(300)),
@@ -45,37 +58,70 @@ impl Default for Limits {
             upload_bytes: None,
             queries: 64,
             waiting_queries: 256,
+            plans: 64,
+            bulk_reads: 64,
+            idle_timeout: Some(Duration::from_secs(300)),
+            connections: 1024,
+            message_bytes: 64 << 20,
+            login_failures: Some(10),
         }
     }
 }
 
-/// Lets as many queries run at a time as may.
+/// How many times as many plans may wait as are made: that is done soon.
+const WAITING_PLANS: usize = 4;
+
+/// The limits of a server, and who is within them.
+///
+/// Whoever holds a place for planning waits for no other place, and whoever holds one for a query or a stacked read waits
+/// for none but one for planning: nobody waits for somebody who waits for them.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) limits: Limits,
+    /// Queries and stacked reads that are planned.
+    pub(crate) plans: Admission,
+    /// Queries that run.
+    pub(crate) queries: Admission,
+    /// Stacked reads and listings that are delivered.
+    pub(crate) bulk_reads: Admission,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Gate {
+            plans: Admission::new("plans are made", limits.plans, limits.plans.saturating_mul(WAITING_PLANS)),
+            queries: Admission::new("queries run", limits.queries, limits.waiting_queries),
+            bulk_reads: Admission::new("stacked reads run", limits.bulk_reads, limits.waiting_queries),
+            limits,
+        }
+    }
+}
+
+/// Lets as many of one kind run at a time as may.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    /// What runs, for the message.
+    what: &'static str,
     running: Arc<Semaphore>,
     waiting: AtomicUsize,
-    queries: usize,
-    waiting_queries: usize,
+    most: usize,
+    most_waiting: usize,
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        let queries = limits.queries.clamp(1, Semaphore::MAX_PERMITS);
-        Admission {
-            running: Arc::new(Semaphore::new(queries)),
-            waiting: AtomicUsize::new(0),
-            queries,
-            waiting_queries: limits.waiting_queries,
-        }
+    fn new(what: &'static str, most: usize, most_waiting: usize) -> Self {
+        let most = most.clamp(1, Semaphore::MAX_PERMITS);
+        let running = Arc::new(Semaphore::new(most));
+        Admission { what, running, waiting: AtomicUsize::new(0), most, most_waiting }
     }
 
-    /// How many queries run, and how many wait.
+    /// How many run, and how many wait.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let running = self.queries.saturating_sub(self.running.available_permits());
+        let running = self.most.saturating_sub(self.running.available_permits());
         (running, self.waiting.load(Ordering::Acquire))
     }
 
-    /// Waits until a query may run, which it may as long as it holds the permit.
+    /// Waits until one more may run, which it may as long as it holds the permit.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` where too many wait.
@@ -83,10 +129,10 @@ impl Admission {
         if let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() {
             return Ok(permit);
         }
-        let _place = Place::take(&self.waiting, self.waiting_queries).ok_or_else(|| {
+        let _place = Place::take(&self.waiting, self.most_waiting).ok_or_else(|| {
             let message = format!(
-                "{} queries run and {} wait, which is the most that this server takes: try again later",
-                self.queries, self.waiting_queries
+                "{} {} and {} wait, which is the most that this server takes: try again later",
+                self.most, self.what, self.most_waiting
             );
             status::status(Code::ResourceExhausted, &message)
         })?;
@@ -210,6 +256,25 @@ pub(crate) fn check_reads(reads: atlas_sql::Reads, limit: Option<u64>) -> Result
     }
 }
 
+/// Checks what a stacked read would give; its bytes where they are known.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` where that is more than a result may have.
+pub(crate) fn check_result(rows: u64, bytes: Option<u64>, limits: &Limits) -> Result<(), Status> {
+    for (count, most, unit) in [(Some(rows), limits.result_rows, "rows"), (bytes, limits.result_bytes, "bytes")] {
+        if let (Some(count), Some(most)) = (count, most)
+            && count > most
+        {
+            let message = format!(
+                "the result would have {count} {unit}, and the limit of this server is {most} {unit}: select fewer datasets \
+                 or a smaller region"
+            );
+            return Err(status::status(Code::ResourceExhausted, &message));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
@@ -218,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn queries_run_wait_and_are_turned_away() {
-        let admission = Admission::new(&Limits { queries: 2, waiting_queries: 1, ..Limits::default() });
+        let admission = Admission::new("queries run", 2, 1);
         let first = admission.admit().await.unwrap();
         let _second = admission.admit().await.unwrap();
         let mut third = Box::pin(admission.admit());

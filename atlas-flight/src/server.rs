@@ -1,11 +1,14 @@
 //! The server: a listener, the Flight service and the health service; a second listener for metrics.
 
-use crate::auth::{Authenticated, Authenticator, Key, Users};
+use crate::auth::{Authenticated, Authenticator, Key, Users, follow_users};
+use crate::connections;
 use crate::limits::Limits;
 use crate::observe::{self, Health, Metrics, Observed, ProcessNumbers, StoreNumbers};
 use crate::refresh;
 use crate::service::AtlasService;
+use crate::service::direct::Direct;
 use crate::service::ended::EndNoted;
+use crate::ticket::Tickets;
 use crate::tls::Tls;
 use crate::view::Views;
 use crate::write::Writers;
@@ -23,14 +26,23 @@ use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-/// The largest message that is accepted: clients send whole batches.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
-
 /// How long streams that run may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// For how long the token of a handshake is good, unless it is said otherwise.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// For how long a ticket is good, unless it is said otherwise.
+const TICKET_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// How long a connection may be silent before its client is asked for a sign of life, and how long that may take.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+/// Calls of one connection at a time.
+const MAX_CALLS: u32 = 256;
+
+/// Bytes of the headers of one call.
+const MAX_HEADER_BYTES: u32 = 32 << 10;
 
 /// How a server is secured, and what queries may take. The default is for this machine alone: neither encryption nor users, and a random key.
 #[derive(Debug)]
@@ -43,6 +55,8 @@ pub struct ServerOptions {
     pub key: Option<Key>,
     /// For how long the token of a handshake is good.
     pub token_lifetime: Duration,
+    /// For how long a ticket is good, unless it is renewed.
+    pub ticket_lifetime: Duration,
     /// What queries may take.
     pub limits: Limits,
     /// Clients may change the stores, where their roles allow it; else the server only reads.
@@ -63,6 +77,7 @@ impl Default for ServerOptions {
             users: None,
             key: None,
             token_lifetime: TOKEN_LIFETIME,
+            ticket_lifetime: TICKET_LIFETIME,
             limits: Limits::default(),
             writable: false,
             insecure: false,
@@ -102,7 +117,8 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     service: AtlasService,
-    authenticator: Authenticator,
+    authenticator: Arc<Authenticator>,
+    limits: Limits,
     tls: Option<Tls>,
     metrics: Arc<Metrics>,
     metrics_listener: Option<(TcpListener, SocketAddr)>,
@@ -164,6 +180,7 @@ impl Server {
             users,
             key,
             token_lifetime,
+            ticket_lifetime,
             limits,
             writable,
             insecure: _,
@@ -176,13 +193,14 @@ impl Server {
                 tracing::warn!(store = named, "the users file names a store that is not served");
             }
         }
-        let authenticator = Authenticator::new(users, key.clone(), token_lifetime)?;
+        let failures = limits.login_failures;
+        let authenticator = Arc::new(Authenticator::new(users, key.clone(), token_lifetime, failures)?);
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
         let writers = Writers::new(&stores, writable, limits.clone());
-        let views = Arc::new(Views::new(stores.clone(), limits)?);
+        let views = Arc::new(Views::new(stores.clone(), limits.clone())?);
         let names: Vec<String> = stores.iter().map(|(name, _)| name.clone()).collect();
-        let numbers = StoreNumbers::new(stores.clone(), Arc::clone(views.admission()));
+        let numbers = StoreNumbers::new(stores.clone(), Arc::clone(views.gate()));
         let metrics = Arc::new(Metrics::new(&names, vec![Box::new(numbers), Box::new(ProcessNumbers::new())]));
         let metrics_listener = match &metrics_at {
             Some(address) => Some(listen_for_metrics(address).await?),
@@ -195,8 +213,8 @@ impl Server {
                 tasks.spawn(refresh::follow(name, store, every, metrics, given));
             }
         }
-        let service = AtlasService::new(views, writers, key)?;
-        Ok(Server { listener, local_addr, service, authenticator, tls, metrics, metrics_listener, tasks })
+        let service = AtlasService::new(views, writers, Tickets::new(key, ticket_lifetime))?;
+        Ok(Server { listener, local_addr, service, authenticator, limits, tls, metrics, metrics_listener, tasks })
     }
 
     /// The address that the server is bound to.
@@ -216,10 +234,14 @@ impl Server {
     /// Where the listener fails.
     pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let flight = FlightServiceServer::new(self.service)
-            .max_decoding_message_size(MAX_REQUEST_BYTES)
+            .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
-        let flight = Authenticated::new(EndNoted(flight), Arc::new(self.authenticator));
+        let flight = Authenticated::new(
+            EndNoted(Direct::new(flight)),
+            Arc::clone(&self.authenticator),
+            self.limits.message_bytes,
+        );
         let flight = Observed::new(flight, Arc::clone(&self.metrics));
         let healthz = Arc::new(Health::default());
         if let Some((listener, _)) = self.metrics_listener {
@@ -228,14 +250,18 @@ impl Server {
         let (mut health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let mut server = tonic::transport::Server::builder();
+        let mut server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(MAX_CALLS)
+            .http2_max_header_list_size(MAX_HEADER_BYTES);
         if let Some(tls) = self.tls {
             server = server
                 .tls_config(tls.config())
                 .map_err(|error| ServeError::new(format!("TLS cannot be set up: {error}")))?;
         }
         let serving = server.add_service(health).add_service(flight).serve_with_incoming_shutdown(
-            TcpIncoming::from(self.listener).with_nodelay(Some(true)),
+            connections::limited(TcpIncoming::from(self.listener).with_nodelay(Some(true)), self.limits.connections),
             async {
                 // A sender that is gone means stop, too.
                 let _ = stopped.await;
@@ -245,6 +271,7 @@ impl Server {
         let failed = |error: tonic::transport::Error| ServeError::new(format!("the server stopped: {error}"));
         tokio::select! {
             served = &mut serving => return served.map_err(failed),
+            () = follow_users(self.authenticator) => {}
             () = shutdown => {}
         }
         tracing::info!("stopping");

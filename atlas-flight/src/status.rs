@@ -86,6 +86,8 @@ pub(crate) fn from_arrow(error: &ArrowError) -> Status {
 /// The status of an error in what a client sent as Flight data.
 pub(crate) fn from_flight(error: FlightError) -> Status {
     match error {
+        // Of a message within a stream; tonic's line has the numbers.
+        FlightError::Tonic(status) if is_too_large(&status) => Status::resource_exhausted(status.message()),
         FlightError::Tonic(status) => *status,
         FlightError::Arrow(error) => status(Code::InvalidArgument, &error.to_string()),
         other => status(Code::InvalidArgument, &other.to_string()),
@@ -95,6 +97,17 @@ pub(crate) fn from_flight(error: FlightError) -> Status {
 /// The status of a blocking task that did not return: it panicked or the server is stopping.
 pub(crate) fn from_join(error: &tokio::task::JoinError) -> Status {
     internal(error)
+}
+
+/// Whether tonic refused a message that is larger than it may be.
+pub(crate) fn is_too_large(status: &Status) -> bool {
+    status.code() == Code::OutOfRange && status.message().contains("message length too large")
+}
+
+/// The status of a message of a request that is larger than `limit` bytes.
+pub(crate) fn too_large(limit: usize) -> Status {
+    let message = format!("a message of the request is larger than {limit} bytes, the limit of this server");
+    status(Code::ResourceExhausted, &message)
 }
 
 /// A status with `message` on one line and cut to what a header holds.

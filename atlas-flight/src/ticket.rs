@@ -5,10 +5,13 @@
 //! statement is one, too. [`Sealer`] makes them all, and [`Tickets`] accepts them.
 
 use crate::auth::{Caller, Key, OpenError, Opened, Purpose};
+use crate::running::{Run, Running};
 use crate::status;
 use arrow_flight::Ticket;
 use bytes::Bytes;
 use prost::Message;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use tonic::{Code, Status};
 
 /// Begins each ticket of a stacked read. Flight SQL tickets are protobuf `Any` messages and begin with another byte.
@@ -35,6 +38,37 @@ pub(crate) struct StackedTicket {
     /// The coordinates that the schema's metadata holds.
     #[prost(message, repeated, tag = "6")]
     pub(crate) coordinates: Vec<CoordinateTicket>,
+    /// Which part of which query this is, and until when it is good.
+    #[prost(message, optional, tag = "7")]
+    pub(crate) life: Option<Life>,
+}
+
+/// Which query a ticket is of, and until when it is good.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Life {
+    /// The query's id, the same in all of its tickets.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(crate) query: Bytes,
+    /// The ticket's number among them.
+    #[prost(uint32, tag = "2")]
+    pub(crate) part: u32,
+    /// When it ends, in milliseconds since 1970.
+    #[prost(uint64, tag = "3")]
+    pub(crate) expires_ms: u64,
+}
+
+/// What a query means apart from its text: what was in force when its ticket or handle was made.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SettingsTicket {
+    /// The name of the format of array columns.
+    #[prost(string, tag = "1")]
+    pub(crate) array_format: String,
+    /// The schema of tables that are named without one.
+    #[prost(string, tag = "2")]
+    pub(crate) schema: String,
+    /// Whether datasets that do not contain a region give null; they fail the query otherwise.
+    #[prost(bool, tag = "3")]
+    pub(crate) null_out_of_bounds: bool,
 }
 
 /// One column of a stacked read.
@@ -100,9 +134,12 @@ pub(crate) struct StatementTicket {
     /// The parameters' values: one row of an Arrow IPC stream; empty where there are none.
     #[prost(bytes = "bytes", tag = "2")]
     pub(crate) parameters: Bytes,
-    /// The name of the format of array columns; empty for the default.
-    #[prost(string, tag = "3")]
-    pub(crate) array_format: String,
+    /// What else the query means.
+    #[prost(message, optional, tag = "3")]
+    pub(crate) settings: Option<SettingsTicket>,
+    /// Which query this is, and until when the ticket is good.
+    #[prost(message, optional, tag = "4")]
+    pub(crate) life: Option<Life>,
 }
 
 /// A prepared statement: what its handle holds.
@@ -120,26 +157,48 @@ pub(crate) struct PreparedTicket {
     /// The values that were bound when the handle was made, as in [`StatementTicket`].
     #[prost(bytes = "bytes", tag = "4")]
     pub(crate) parameters: Bytes,
-    /// The name of the format of array columns, as in [`StatementTicket`].
-    #[prost(string, tag = "5")]
-    pub(crate) array_format: String,
+    /// What else the query means.
+    #[prost(message, optional, tag = "5")]
+    pub(crate) settings: Option<SettingsTicket>,
 }
 
 /// Accepts tickets, and gives what makes them.
 #[derive(Clone)]
 pub(crate) struct Tickets {
     key: Key,
+    lifetime: Duration,
+    running: Arc<Running>,
 }
 
 impl Tickets {
-    /// Tickets signed with this key.
-    pub(crate) fn new(key: Key) -> Self {
-        Tickets { key }
+    /// Tickets signed with this key, good for this long.
+    pub(crate) fn new(key: Key, lifetime: Duration) -> Self {
+        Tickets { key, lifetime, running: Arc::default() }
+    }
+
+    /// For how long a ticket is good.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// The streams that run for tickets.
+    pub(crate) fn running(&self) -> &Arc<Running> {
+        &self.running
     }
 
     /// Makes tickets for one caller.
     pub(crate) fn sealer(&self, caller: &Caller) -> Sealer {
-        Sealer { key: self.key.clone(), caller: caller.clone() }
+        Sealer { key: self.key.clone(), caller: caller.clone(), lifetime: self.lifetime }
+    }
+
+    /// Begins to redeem a ticket: its stream can be cancelled from now on.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where it has expired, `CANCELLED` where its query has been.
+    pub(crate) fn redeem(&self, life: Option<&Life>) -> Result<Run, Status> {
+        let life = life.cloned().unwrap_or_default();
+        life.check(SystemTime::now())?;
+        self.running.start(life.id())
     }
 
     /// The part of a stacked read that a ticket names; `None` where it is a ticket of another kind.
@@ -181,9 +240,18 @@ impl Tickets {
 pub(crate) struct Sealer {
     key: Key,
     caller: Caller,
+    lifetime: Duration,
 }
 
 impl Sealer {
+    /// The life of a new query's first ticket.
+    ///
+    /// # Errors
+    /// `INTERNAL` where the system gives no random bytes.
+    pub(crate) fn begin(&self) -> Result<Life, Status> {
+        Life::begin(SystemTime::now(), self.lifetime)
+    }
+
     /// The bytes that the caller carries for `message`.
     pub(crate) fn seal(&self, purpose: Purpose, message: &impl Message) -> Bytes {
         self.key.seal(purpose, &self.caller.user, message).into()
@@ -240,7 +308,8 @@ pub(crate) fn rows_of(runs: &[i64], dataset_count: usize) -> Result<Vec<u32>, St
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
-    use std::sync::Arc;
+
+    const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
     fn rows_survive_their_runs() {
@@ -260,7 +329,7 @@ mod tests {
 
     #[test]
     fn tickets_are_good_for_their_user_and_nobody_else() {
-        let tickets = Tickets::new(Key::random().unwrap());
+        let tickets = Tickets::new(Key::random().unwrap(), HOUR);
         let (ann, bob) = (Caller::new("ann", Arc::default()), Caller::new("bob", Arc::default()));
         let read = StackedTicket { store: "fleet".into(), ..StackedTicket::default() };
         let ticket = tickets.sealer(&ann).stacked(&read);
@@ -270,7 +339,7 @@ mod tests {
         for refused in [
             tickets.open_stacked(&bob, &ticket),
             tickets.open_stacked(&Caller::anybody(), &ticket),
-            Tickets::new(Key::random().unwrap()).open_stacked(&ann, &ticket),
+            Tickets::new(Key::random().unwrap(), HOUR).open_stacked(&ann, &ticket),
             tickets.open_stacked(&ann, &Ticket::new(ticket.ticket.slice(..ticket.ticket.len() - 1))),
         ] {
             assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);

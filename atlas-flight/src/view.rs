@@ -2,7 +2,7 @@
 
 use crate::auth::Caller;
 use crate::bulk::{Given, Stores};
-use crate::limits::{Admission, Limits};
+use crate::limits::{Gate, Limits};
 use crate::server::ServeError;
 use crate::sql::{Queries, Workers};
 use crate::status;
@@ -31,8 +31,7 @@ pub(crate) struct Views {
     /// All stores, mounted.
     mounted: SessionContext,
     workers: Arc<Workers>,
-    limits: Limits,
-    admission: Arc<Admission>,
+    gate: Arc<Gate>,
     given: Arc<Given>,
     made: Mutex<HashMap<Vec<String>, Arc<View>>>,
 }
@@ -46,14 +45,14 @@ impl Views {
         let failed = |error: DataFusionError| ServeError::new(error.to_string());
         let workers = Workers::new().map_err(|error| ServeError::new(format!("cannot start threads: {error}")))?;
         let mounted = atlas_sql::session(&stores).map_err(failed)?;
-        let admission = Arc::new(Admission::new(&limits));
+        let gate = Arc::new(Gate::new(limits));
         let (workers, given) = (Arc::new(workers), Arc::new(Given::default()));
-        Ok(Views { stores, mounted, workers, limits, admission, given, made: Mutex::default() })
+        Ok(Views { stores, mounted, workers, gate, given, made: Mutex::default() })
     }
 
-    /// The queries that run and wait.
-    pub(crate) fn admission(&self) -> &Arc<Admission> {
-        &self.admission
+    /// The limits, and who is within them.
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// The snapshots that tickets were given for.
@@ -74,9 +73,14 @@ impl Views {
             return Ok(Arc::clone(view));
         }
         let context = self.mount(&names).map_err(|error| status::from_datafusion(&error))?;
-        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers), Arc::clone(&self.given));
-        let (workers, admission) = (Arc::clone(&self.workers), Arc::clone(&self.admission));
-        let queries = Queries::new(context, workers, self.limits.clone(), admission);
+        let (workers, gate) = (Arc::clone(&self.workers), Arc::clone(&self.gate));
+        let stores = Stores::new(
+            readable().cloned().collect(),
+            Arc::clone(&workers),
+            Arc::clone(&gate),
+            Arc::clone(&self.given),
+        );
+        let queries = Queries::new(context, workers, gate);
         let view = Arc::new(View { stores, queries });
         made.insert(names, Arc::clone(&view));
         Ok(view)

@@ -34,7 +34,7 @@ fn serves_until_it_is_told_to_stop() {
         assert!(uri.starts_with("grpc://127.0.0.1:") && !uri.ends_with(":0"), "{uri}");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let rows: usize = runtime.block_on(async {
-            let mut client = Client::connect(&uri).await.unwrap();
+            let client = Client::connect(&uri).await.unwrap();
             let batches = client.query("SELECT dataset FROM datasets WHERE stat_max(t) > 5").await.unwrap();
             batches.iter().map(|batch| batch.num_rows()).sum()
         });
@@ -128,7 +128,7 @@ fn nothing_that_clients_keep_secret_is_logged() {
             login: Some(("ann".into(), password.into())),
             ..ConnectOptions::default()
         };
-        let mut client = Client::connect_with(&uri, login("correct horse")).await.unwrap();
+        let client = Client::connect_with(&uri, login("correct horse")).await.unwrap();
         client.query("SELECT dataset FROM datasets").await.unwrap();
         Client::connect_with(&uri, login("wrong horse")).await.unwrap_err();
         for token in [token, "atlas_wrong"] {

@@ -12,6 +12,7 @@ use arrow_flight::sql::{
     CommandStatementQuery, CommandStatementUpdate, ProstMessageExt, TableDefinitionOptions,
 };
 use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, Ticket};
+use atlas_flight::Limits;
 use atlas_flight::auth::{Key, StaticToken, Users, hash_password};
 use atlas_flight::bulk::request::StackedRequest;
 use atlas_flight::client::{Client, ConnectOptions};
@@ -68,7 +69,8 @@ impl Secured {
         ]
         .concat();
         let users = Some(Users::parse(&text).unwrap());
-        let options = ServerOptions { users, key, token_lifetime, ..ServerOptions::default() };
+        let limits = Limits { login_failures: None, ..Limits::default() };
+        let options = ServerOptions { users, key, token_lifetime, limits, ..ServerOptions::default() };
         Secured { fixture: Fixture::serve(&["fleet", "secret"], options).await, token: token.secret().to_string() }
     }
 

@@ -10,7 +10,7 @@ use arrow_flight::{Criteria, FlightDescriptor, FlightInfo, Ticket};
 use atlas_flight::Limits;
 use atlas_flight::bulk::request::{Missing, StackedRequest};
 use atlas_flight::client::Client;
-use atlas_flight::server::Server;
+use atlas_flight::server::{Server, ServerOptions};
 use atlas_store::{ArrayData, ArraySchema, Attribute, DType};
 use flight_fixture::{DATASETS, Fixture, WITHOUT_SALINITY, announced, dataset, fetch, temperature};
 use futures::TryStreamExt;
@@ -233,6 +233,51 @@ async fn families_are_listed_and_have_schemas() {
         assert!(poll.flight_descriptor.is_none());
         assert_eq!(poll.info.unwrap().schema, info.schema);
         fetch(&mut client, info.endpoint[0].ticket.clone().unwrap()).await.unwrap();
+    }
+}
+
+async fn listed(fixture: &Fixture, expression: &str) -> Result<Vec<FlightInfo>, Status> {
+    let criteria = Criteria { expression: expression.to_string().into() };
+    fixture.flight().await.list_flights(criteria).await?.into_inner().try_collect().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn criteria_choose_the_flights_that_are_listed() {
+    let fixture = Fixture::serve(&["fleet", "other"], ServerOptions::default()).await;
+    let mut client = fixture.flight().await;
+    for (expression, count, records) in [
+        (r#"{"array": "*al*"}"#, 2, 18),
+        (r#"{"store": "fleet", "array": "t*"}"#, 2, 20),
+        (r#"{"version": 1, "store": "fleet", "array": "salinity", "datasets": true}"#, 9, 9),
+        (r#"{"store": "other", "array": "?emperature", "where": "month = 0"}"#, 1, 4),
+        (r#"{"store": "fleet", "array": "*y", "datasets": true, "where": "month = 0 OR month = 99"}"#, 3, 3),
+        (r#"{"store": "fleet", "array": "absent"}"#, 0, 0),
+        (r#"{"store": "fleet", "datasets": true, "where": "month = 99"}"#, 0, 0),
+    ] {
+        let flights = listed(&fixture, expression).await.unwrap_or_else(|status| panic!("{expression}: {status}"));
+        assert_eq!(flights.len(), count, "{expression}");
+        assert_eq!(flights.iter().map(|info| info.total_records).sum::<i64>(), records, "{expression}");
+        for info in &flights {
+            // A flight is what its descriptor gives.
+            let (asked, batches) = read(&mut client, info.flight_descriptor.clone().unwrap()).await.unwrap();
+            assert_eq!((&asked.schema, asked.total_records), (&info.schema, info.total_records), "{expression}");
+            let ticket = info.endpoint[0].ticket.clone().unwrap();
+            assert_eq!(fetch(&mut client, ticket).await.unwrap().1, batches.concat());
+        }
+    }
+    let of_dataset = listed(&fixture, r#"{"store": "fleet", "array": "count", "datasets": true}"#).await.unwrap();
+    let path = of_dataset[3].flight_descriptor.clone().unwrap().path;
+    assert_eq!(path, ["fleet".to_string(), "count".into(), dataset(3)]);
+    for (expression, code, part) in [
+        (r#"{"store": "absent"}"#, Code::NotFound, "served are fleet, other"),
+        (r#"{"store": "fleet", "where": "nothing = 1"}"#, Code::InvalidArgument, "nothing"),
+        (r#"{"where": "month = 1"}"#, Code::InvalidArgument, "without"),
+        (r#"{"stacked": {}}"#, Code::InvalidArgument, "stacked"),
+        ("fleet", Code::InvalidArgument, "not readable"),
+    ] {
+        let status = listed(&fixture, expression).await.unwrap_err();
+        assert_eq!(status.code(), code, "{expression}");
+        assert!(status.message().contains(part), "{expression}: {status}");
     }
 }
 

@@ -3,13 +3,24 @@
 
 mod flight_fixture;
 
-use arrow_flight::sql::{CommandStatementQuery, ProstMessageExt};
-use arrow_flight::{FlightDescriptor, Ticket};
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::sql::{ActionCreatePreparedStatementRequest, CommandStatementQuery, ProstMessageExt};
+use arrow_flight::{Action, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, Ticket};
 use atlas_flight::Limits;
-use flight_fixture::{DATASETS, Fixture, announced, fetch};
+use atlas_flight::auth::{Users, hash_password};
+use atlas_flight::bulk::criteria::ListRequest;
+use atlas_flight::bulk::request::StackedRequest;
+use atlas_flight::server::ServerOptions;
+use atlas_store::{ArraySchema, DType};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flight_fixture::{DATASETS, Fixture, announced, dataset, fetch};
+use futures::future::join_all;
+use futures::{TryStreamExt, stream};
 use prost::Message;
 use std::time::Duration;
-use tonic::{Code, Status};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 
 /// No limit but those of the test.
 fn unlimited() -> Limits {
@@ -111,4 +122,183 @@ async fn queries_wait_for_each_other_and_are_turned_away() {
     // Once the long one is gone, it is its turn.
     drop(held);
     assert!(results.recv().await.unwrap().is_ok());
+}
+
+fn stacked(arrays: &[&str], where_: Option<&str>) -> FlightDescriptor {
+    let arrays = arrays.iter().map(ToString::to_string).collect();
+    let where_ = where_.map(Into::into);
+    let request = StackedRequest { store: "fleet".into(), arrays, where_, ..StackedRequest::default() };
+    FlightDescriptor::new_cmd(request.to_command())
+}
+
+fn assert_limit(status: &Status, part: &str) {
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+    assert!(status.message().contains(part) && status.message().contains("limit of this server"), "{status}");
+}
+
+async fn info(fixture: &Fixture, descriptor: FlightDescriptor) -> Result<FlightInfo, Status> {
+    Ok(fixture.flight().await.get_flight_info(descriptor).await?.into_inner())
+}
+
+/// A predicate that takes a while.
+const SLOW: &str = "month < length(repeat('x', 50000000))";
+
+/// A server with an array of 16 MiB in each dataset, none of it written.
+async fn wide(limits: Limits) -> Fixture {
+    let fixture = Fixture::start_within(limits).await;
+    for row in 0..DATASETS {
+        let schema = ArraySchema::new(DType::Float32, &["y", "x"], &[2048, 2048]);
+        fixture.store.define_array(&dataset(row), "wide", schema).unwrap();
+    }
+    fixture.store.flush().unwrap();
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn planning_is_under_the_timeout() {
+    let timeout = Some(Duration::from_millis(1));
+    let fixture = Fixture::start_within(Limits { timeout, ..unlimited() }).await;
+    let long = format!("SELECT 1{}", " + 1".repeat(900));
+    let command = CommandStatementQuery { query: long.clone(), transaction_id: None };
+    let statement = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
+    for descriptor in [statement, stacked(&["temperature"], Some(SLOW))] {
+        assert_limit(&info(&fixture, descriptor).await.unwrap_err(), "longer than 1ms");
+    }
+    let prepare = ActionCreatePreparedStatementRequest { query: long, transaction_id: None };
+    let action = Action::new("CreatePreparedStatement", prepare.as_any().encode_to_vec());
+    assert_limit(&fixture.flight().await.do_action(action).await.unwrap_err(), "longer than 1ms");
+    let request = ListRequest { store: Some("fleet".into()), where_: Some(SLOW.into()), ..Default::default() };
+    let criteria = Criteria { expression: request.to_expression().into() };
+    assert_limit(&fixture.flight().await.list_flights(criteria).await.unwrap_err(), "longer than 1ms");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_are_counted_apart_from_queries_and_turned_away() {
+    let fixture = Fixture::start_within(Limits { plans: 1, queries: 1, waiting_queries: 0, ..unlimited() }).await;
+    let endless = ticket(&fixture, "SELECT value FROM generate_series(1, 1000000000000)").await;
+    let mut held = fixture.flight().await.do_get(endless).await.unwrap().into_inner();
+    assert!(held.message().await.unwrap().is_some());
+    // A query that runs keeps none from being planned.
+    let one = ticket(&fixture, "SELECT 1").await;
+    let status = fetch(&mut fixture.flight().await, one.clone()).await.unwrap_err();
+    assert!(status.message().starts_with("1 queries run and 0 wait"), "{status}");
+    drop(held);
+    let slow = || async { info(&fixture, stacked(&["temperature"], Some(SLOW))).await };
+    let refused = loop {
+        let planned = join_all((0..12).map(|_| slow())).await;
+        if let Some(refused) = planned.into_iter().find_map(Result::err) {
+            break refused;
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().starts_with("1 plans are made and 4 wait"), "{refused}");
+    info(&fixture, stacked(&["temperature"], None)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stacked_reads_have_the_limits_of_results_and_of_what_is_read() {
+    let fixture = Fixture::start_within(Limits { read_bytes: Some(100), ..unlimited() }).await;
+    let status = info(&fixture, stacked(&["temperature"], None)).await.unwrap_err();
+    assert_limit(&status, "would read");
+    assert_limit(&status, "100 bytes");
+    info(&fixture, stacked(&["temperature"], Some("month = 99"))).await.unwrap();
+    let fixture = Fixture::start_within(Limits { result_rows: Some(4), ..unlimited() }).await;
+    assert_limit(&info(&fixture, stacked(&["temperature"], None)).await.unwrap_err(), "would have 10 rows");
+    info(&fixture, stacked(&["temperature"], Some("month = 0"))).await.unwrap();
+    let fixture = Fixture::start_within(Limits { result_bytes: Some(200), ..unlimited() }).await;
+    assert_limit(&info(&fixture, stacked(&["temperature"], None)).await.unwrap_err(), "would have 1");
+    // How long texts are is seen when they are read.
+    let texts = info(&fixture, stacked(&["note"], None)).await.unwrap();
+    let ticket = texts.endpoint[0].ticket.clone().unwrap();
+    assert_limit(&fetch(&mut fixture.flight().await, ticket).await.unwrap_err(), "more than 200 bytes");
+    // Flights that pass a limit are not listed.
+    let listed = fixture.flight().await.list_flights(Criteria::default()).await.unwrap().into_inner();
+    let listed: Vec<FlightInfo> = listed.try_collect().await.unwrap();
+    assert!(!listed.is_empty() && listed.len() < 7, "{}", listed.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stacked_reads_wait_for_each_other_and_are_turned_away() {
+    let fixture = wide(Limits { bulk_reads: 1, waiting_queries: 0, ..unlimited() }).await;
+    let wide = info(&fixture, stacked(&["wide"], None)).await.unwrap().endpoint[0].ticket.clone().unwrap();
+    let mut held = fixture.flight().await.do_get(wide.clone()).await.unwrap().into_inner();
+    assert!(held.message().await.unwrap().is_some());
+    let refused = fixture.flight().await.do_get(wide).await.unwrap_err();
+    let listed = fixture.flight().await.list_flights(Criteria::default()).await.unwrap_err();
+    for status in [refused, listed] {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().starts_with("1 stacked reads run and 0 wait"), "{status}");
+    }
+    assert_eq!(rows(&fixture, "SELECT 1").await.unwrap(), 1, "queries are counted apart");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let idle_timeout = Some(Duration::from_millis(300));
+    let fixture = wide(Limits { queries: 1, bulk_reads: 1, idle_timeout, ..unlimited() }).await;
+    let wide = info(&fixture, stacked(&["wide"], None)).await.unwrap().endpoint[0].ticket.clone().unwrap();
+    let endless = ticket(&fixture, "SELECT value FROM generate_series(1, 1000000000000)").await;
+    let small = info(&fixture, stacked(&["temperature"], None)).await.unwrap().endpoint[0].ticket.clone().unwrap();
+    for (large, small) in [(endless, ticket(&fixture, "SELECT 1").await), (wide, small)] {
+        let mut held = fixture.flight().await.do_get(large).await.unwrap().into_inner();
+        assert!(held.message().await.unwrap().is_some());
+        // The next one's turn comes when the first is cut off.
+        fetch(&mut fixture.flight().await, small).await.unwrap();
+        let status = loop {
+            match held.message().await {
+                Ok(message) => assert!(message.is_some(), "it ended well"),
+                Err(status) => break status,
+            }
+        };
+        assert_limit(&status, "took nothing for 300ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_requests_have_a_size() {
+    let fixture = Fixture::start_within(Limits { message_bytes: 1 << 20, ..unlimited() }).await;
+    let large = vec![b'x'; 2 << 20];
+    let mut flight = fixture.flight().await;
+    let descriptor = FlightDescriptor::new_cmd(large.clone());
+    assert_limit(&flight.get_flight_info(descriptor.clone()).await.unwrap_err(), "larger than 1048576 bytes");
+    let put = stream::iter([FlightData::new().with_descriptor(descriptor)]);
+    assert_limit(&flight.do_put(put).await.unwrap_err(), "larger than 1048576 bytes");
+    flight.list_actions(Empty {}).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_connections_are_closed() {
+    let fixture = Fixture::start_within(Limits { connections: 1, ..unlimited() }).await;
+    let first = fixture.channel().await;
+    FlightServiceClient::new(first.clone()).list_actions(Empty {}).await.unwrap();
+    let lazy = || Channel::from_shared(fixture.address.clone()).unwrap().connect_lazy();
+    // How the client sees it depends on how far it was when it was closed.
+    FlightServiceClient::new(lazy()).list_actions(Empty {}).await.expect_err("closed");
+    drop(first);
+    // Once the server has seen that it is gone, another has its place.
+    while FlightServiceClient::new(lazy()).list_actions(Empty {}).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_passwords_are_limited() {
+    let text = format!("[users.ann]\npassword = {:?}\nstores = {{}}", hash_password("secret").unwrap());
+    let limits = Limits { login_failures: Some(2), ..unlimited() };
+    let users = Some(Users::parse(&text).unwrap());
+    let fixture = Fixture::serve(&["fleet"], ServerOptions { users, limits, ..ServerOptions::default() }).await;
+    let login = async |password: &str| {
+        let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
+        let basic = format!("Basic {}", STANDARD.encode(format!("ann:{password}")));
+        request.metadata_mut().insert("authorization", basic.parse().unwrap());
+        fixture.flight().await.handshake(request).await.map(drop)
+    };
+    for _ in 0..2 {
+        assert_eq!(login("wrong").await.unwrap_err().code(), Code::Unauthenticated);
+    }
+    for password in ["wrong", "secret"] {
+        let status = login(password).await.unwrap_err();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.message().contains("2 wrong passwords within a minute, the limit is 2"), "{status}");
+    }
 }

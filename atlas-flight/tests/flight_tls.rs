@@ -58,7 +58,7 @@ fn uri(fixture: &Fixture) -> String {
 }
 
 async fn rows(uri: &str, options: ConnectOptions) -> Result<usize, String> {
-    let mut client = Client::connect_with(uri, options).await.map_err(|error| error.to_string())?;
+    let client = Client::connect_with(uri, options).await.map_err(|error| error.to_string())?;
     let batches = client.query("SELECT dataset FROM datasets").await.map_err(|error| error.to_string())?;
     Ok(batches.iter().map(|batch| batch.num_rows()).sum())
 }

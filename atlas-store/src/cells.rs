@@ -339,6 +339,13 @@ impl Cells {
         }
     }
 
+    /// The bytes of numbers, as they lie in memory; none of byte strings.
+    pub fn as_bytes(&self) -> &[u8] {
+        with_physical!(self.physical(), T => {
+            T::unwrap(self).map(bytemuck::cast_slice).unwrap_or_default()
+        }, var => &[])
+    }
+
     /// Bytes in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {

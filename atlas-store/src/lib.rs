@@ -156,7 +156,7 @@ pub use io::{
 /// Whose stores [`ObjectStorage`] takes, in the version that fits.
 pub use object_store;
 pub use options::{CreateOptions, OpenOptions};
-pub use read::{CacheTotals, CancelGuard, CancelToken, Output, ReadHooks, ReadPlan, ReadProgress};
+pub use read::{CacheTotals, CancelGuard, CancelToken, Output, ReadHooks, ReadPlan, ReadProgress, SpareMemory};
 pub use region::{Region, cell_count};
 pub use scalar::Scalar;
 pub use schema::{ArraySchema, MAX_RANK};

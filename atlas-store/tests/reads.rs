@@ -18,7 +18,7 @@ mod values;
 use atlas_store::object_store::memory::InMemory;
 use atlas_store::{
     ArrayData, ArraySchema, CancelToken, Cells, Codec, CreateOptions, DType, Element, ErrorKind, MemoryStorage,
-    ObjectStorage, OpenOptions, ReadHooks, ReadProgress, Region, Snapshot, Storage, Store, VarCells,
+    ObjectStorage, OpenOptions, ReadHooks, ReadProgress, Region, Snapshot, SpareMemory, Storage, Store, VarCells,
 };
 use counting::{Counting, Counts};
 use faulty::Faulty;
@@ -157,6 +157,9 @@ fn check_bulk(snapshot: &Snapshot, held: &[Option<ArrayData>], random: &mut Rand
     assert_eq!(joined.len(), total);
     let one_by_one: Vec<String> = there.iter().flat_map(|data| texts(data.cells())).collect();
     assert_eq!(texts(&joined), one_by_one);
+    let plan = snapshot.plan_across("v", &rows, wanted.as_ref()).unwrap();
+    let again = plan.execute_joined(ReadHooks::new().reusing(&used(joined))).unwrap();
+    assert_eq!(texts(&again), one_by_one, "in memory that held other cells");
     let stacked = snapshot.read_stacked("v", &present, wanted.as_ref());
     if there.iter().all(|data| data.shape() == there[0].shape()) {
         assert_eq!(texts(stacked.unwrap().cells()), one_by_one);
@@ -167,6 +170,29 @@ fn check_bulk(snapshot: &Snapshot, held: &[Option<ArrayData>], random: &mut Rand
         let error = snapshot.read_stacked("v", &rows, wanted.as_ref()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
+}
+
+/// Memory for as many cells, which holds none of them.
+fn used(cells: Cells) -> SpareMemory {
+    fn other<T: Element>(mut cells: Vec<T>) -> Cells {
+        bytemuck::cast_slice_mut::<T, u8>(&mut cells).iter_mut().for_each(|byte| *byte ^= 0xA5);
+        T::wrap(cells)
+    }
+    let spare = SpareMemory::new(1);
+    spare.put(match cells {
+        Cells::I8(cells) => other(cells),
+        Cells::I16(cells) => other(cells),
+        Cells::I32(cells) => other(cells),
+        Cells::I64(cells) => other(cells),
+        Cells::U8(cells) => other(cells),
+        Cells::U16(cells) => other(cells),
+        Cells::U32(cells) => other(cells),
+        Cells::U64(cells) => other(cells),
+        Cells::F32(cells) => other(cells),
+        Cells::F64(cells) => other(cells),
+        Cells::Var(cells) => Cells::Var(cells),
+    });
+    spare
 }
 
 fn texts(cells: &Cells) -> Vec<String> {
@@ -235,6 +261,9 @@ fn large_arrays_equal_reads_cell_by_cell() {
             let extent: Vec<u64> = shape.iter().zip(&start).map(|(extent, start)| (extent - start).max(1)).collect();
             let wanted = region(&start, &extent);
             let got = snapshot.read_stacked("v", &[0, 0], Some(&wanted)).unwrap();
+            let plan = snapshot.plan_stacked("v", &[0, 0], Some(&wanted)).unwrap();
+            let again = plan.execute(ReadHooks::new().reusing(&used(got.cells().clone()))).unwrap();
+            assert!(again[0] == got, "{dtype} {shape:?}: in memory that held other cells");
             let expected = cut(&whole, &wanted);
             assert_eq!(got.cells().len(), 2 * expected.cells().len());
             let half = |from: u64| cut(&got, &region(&with_lead(from, &vec![0; shape.len()]), &with_lead(1, &extent)));

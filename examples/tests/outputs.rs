@@ -43,3 +43,8 @@ fn object_store() {
 fn stats_scan() {
     check(env!("CARGO_BIN_EXE_stats_scan"), include_str!("../stats_scan.rs"));
 }
+
+#[test]
+fn flight_client() {
+    check(env!("CARGO_BIN_EXE_flight_client"), include_str!("../flight_client.rs"));
+}

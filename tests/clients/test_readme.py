@@ -1,4 +1,4 @@
-"""The commands and programs of the README, docs/clients.md and docs/security.md run as they stand, one after the other, in one folder."""
+"""The commands and programs of the README, docs/clients.md, docs/security.md and docs/writing.md run as they stand, one after the other, in one folder."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from atlas_process import BOUND, Process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 README = REPOSITORY / "README.md"
-PAGES = [README, REPOSITORY / "docs" / "clients.md", REPOSITORY / "docs" / "security.md"]
+PAGES = [README, *(REPOSITORY / "docs" / page for page in ("clients.md", "security.md", "writing.md"))]
 BLOCK = re.compile(r"^```(sh|bash|shell|python|py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SET_UP = (
     "git clone",

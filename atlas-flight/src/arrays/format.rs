@@ -40,16 +40,20 @@ impl ArrayFormat {
 }
 
 impl ArrayFormat {
-    /// What a call asks for in its headers, or what its client gets without asking.
+    /// What a call asks for in its headers, if anything.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` where it asks for a format that there is not.
-    pub(crate) fn of_call(headers: &MetadataMap) -> Result<Self, Status> {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        match text(HEADER) {
-            Some(wanted) => wanted.parse().map_err(|error: String| status::status(Code::InvalidArgument, &error)),
-            None => Ok(text("user-agent").map_or_else(Self::default, Self::of_client)),
-        }
+    pub(crate) fn asked(headers: &MetadataMap) -> Result<Option<Self>, Status> {
+        let wanted = headers.get(HEADER).and_then(|value| value.to_str().ok());
+        let format = wanted.map(str::parse).transpose();
+        format.map_err(|error: String| status::status(Code::InvalidArgument, &error))
+    }
+
+    /// What the client of a call gets that asks for nothing.
+    pub(crate) fn of_agent(headers: &MetadataMap) -> Self {
+        let agent = headers.get("user-agent").and_then(|value| value.to_str().ok());
+        agent.map_or_else(Self::default, Self::of_client)
     }
 
     /// What a ticket names.

@@ -41,17 +41,29 @@ pub(crate) struct Caller {
     /// The user's name; empty where the server has no users.
     pub(crate) user: Arc<str>,
     roles: Arc<Roles>,
+    login: Option<[u8; 32]>,
 }
 
 impl Caller {
     /// A user of the users file.
     pub(crate) fn new(user: &str, roles: Arc<Roles>) -> Self {
-        Caller { user: user.into(), roles }
+        Caller { user: user.into(), roles, login: None }
     }
 
     /// Whoever calls a server without users.
     pub(crate) fn anybody() -> Self {
-        Caller { user: "".into(), roles: Arc::new(Roles { by_store: BTreeMap::new(), others: Role::Write }) }
+        let roles = Roles { by_store: BTreeMap::new(), others: Role::Write };
+        Caller { user: "".into(), roles: Arc::new(roles), login: None }
+    }
+
+    /// The same, by a login: `token` is the hash of the token that it gave.
+    pub(crate) fn with_login(self, token: [u8; 32]) -> Self {
+        Caller { login: Some(token), ..self }
+    }
+
+    /// What tells one login from another; none where the call brings no token of a login.
+    pub(crate) fn login(&self) -> Option<[u8; 32]> {
+        self.login
     }
 
     /// The caller of a request.

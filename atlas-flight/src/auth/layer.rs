@@ -2,6 +2,7 @@
 
 use super::Authenticator;
 use crate::observe::Call;
+use crate::status;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,12 +27,13 @@ const HANDSHAKE: &str = "/arrow.flight.protocol.FlightService/Handshake";
 pub(crate) struct Authenticated<S> {
     inner: S,
     authenticator: Arc<Authenticator>,
+    message_bytes: usize,
 }
 
 impl<S> Authenticated<S> {
-    /// `inner` behind `authenticator`.
-    pub(crate) fn new(inner: S, authenticator: Arc<Authenticator>) -> Self {
-        Authenticated { inner, authenticator }
+    /// `inner`, which takes messages of so many bytes, behind `authenticator`.
+    pub(crate) fn new(inner: S, authenticator: Arc<Authenticator>, message_bytes: usize) -> Self {
+        Authenticated { inner, authenticator, message_bytes }
     }
 }
 
@@ -56,10 +58,10 @@ where
         // The one that is ready is the one to call.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let authenticator = Arc::clone(&self.authenticator);
+        let (authenticator, message_bytes) = (Arc::clone(&self.authenticator), self.message_bytes);
         Box::pin(async move {
             match admit(&authenticator, request).await {
-                Ok(request) => inner.call(request).await,
+                Ok(request) => inner.call(request).await.map(|response| sized(response, message_bytes)),
                 Err(status) => Ok(status.into_http()),
             }
         })
@@ -68,10 +70,11 @@ where
 
 /// The request with its caller in place of its credentials.
 async fn admit(authenticator: &Authenticator, mut request: Request<Body>) -> Result<Request<Body>, Status> {
-    let caller = match authenticator.caller(request.headers()).await {
+    let address = peer(request.extensions());
+    let caller = match authenticator.caller(request.headers(), address.map(|address| address.ip())).await {
         Ok(caller) => caller,
         Err(status) => {
-            let peer = peer(request.extensions()).map(tracing::field::display);
+            let peer = address.map(tracing::field::display);
             tracing::info!(peer, code = ?status.code(), reason = status.message(), "not let in");
             return Err(status);
         }
@@ -86,6 +89,12 @@ async fn admit(authenticator: &Authenticator, mut request: Request<Body>) -> Res
     request.headers_mut().remove(AUTHORIZATION);
     request.extensions_mut().insert(caller);
     Ok(request)
+}
+
+/// The response, where tonic refused a message that is larger than the limit: as other limits are.
+fn sized(response: Response<Body>, message_bytes: usize) -> Response<Body> {
+    let refused = Status::from_header_map(response.headers()).filter(status::is_too_large);
+    refused.map_or(response, |_| status::too_large(message_bytes).into_http())
 }
 
 /// Where a call comes from.

@@ -2,7 +2,7 @@
 //!
 //! Every call passes `layer` before it is routed: `credentials` reads its header, `authenticator` decides whose it is, and a
 //! `caller` goes with the call from there. [`Users`] is the file of users; `password` compares passwords, slowly
-//! and few at a time; `session` makes the tokens that a handshake gives; [`Key`] signs those and the tickets.
+//! and few at a time, `throttle` counts wrong ones; `reload` reads the file again; `session` makes the tokens that a handshake gives; [`Key`] signs those and the tickets.
 //!
 //! | a client sends | it is |
 //! |---|---|
@@ -16,8 +16,10 @@ mod credentials;
 mod key;
 mod layer;
 mod password;
+mod reload;
 mod session;
 mod static_token;
+mod throttle;
 mod users;
 
 pub use key::Key;
@@ -29,3 +31,4 @@ pub(crate) use authenticator::{Authenticator, Token};
 pub(crate) use caller::Caller;
 pub(crate) use key::{OpenError, Opened, Purpose, random_id};
 pub(crate) use layer::Authenticated;
+pub(crate) use reload::follow as follow_users;

@@ -91,6 +91,11 @@ impl Passwords {
         })
     }
 
+    /// Whether `password` is known to have the hash `hash`, which costs nothing to see.
+    pub(super) fn is_known(&self, password: &str, hash: &str) -> bool {
+        self.is_remembered(&self.name(password, hash))
+    }
+
     /// Whether `password` has the hash `hash`.
     ///
     /// # Cost

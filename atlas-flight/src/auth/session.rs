@@ -1,11 +1,13 @@
 //! The tokens that a handshake gives: signed, for one user, for some time.
 
-use super::key::{Key, Opened, Purpose};
+use super::key::{Key, Opened, Purpose, random_id};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use prost::Message;
 use ring::digest;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tonic::Status;
 
 /// What a session token says.
 #[derive(Clone, PartialEq, Message)]
@@ -16,6 +18,9 @@ struct Session {
     /// Which password it was given for: a new password ends the sessions of the old one.
     #[prost(bytes = "vec", tag = "2")]
     login: Vec<u8>,
+    /// Tells logins apart: each has a session of its own.
+    #[prost(bytes = "bytes", tag = "3")]
+    id: Bytes,
 }
 
 /// Why a session token is not taken.
@@ -43,9 +48,19 @@ impl Known {
 }
 
 /// A token for `user`, who gave the password of `password_hash`.
-pub(super) fn issue(key: &Key, user: &str, password_hash: &str, now: SystemTime, lifetime: Duration) -> String {
-    let session = Session { expires_ms: since_1970_ms(now.checked_add(lifetime)), login: fingerprint(password_hash) };
-    URL_SAFE_NO_PAD.encode(key.seal(Purpose::Session, user, &session))
+///
+/// # Errors
+/// `INTERNAL` where the system gives no random bytes.
+pub(super) fn issue(
+    key: &Key,
+    user: &str,
+    password_hash: &str,
+    now: SystemTime,
+    lifetime: Duration,
+) -> Result<String, Status> {
+    let expires_ms = since_1970_ms(now.checked_add(lifetime));
+    let session = Session { expires_ms, login: fingerprint(password_hash), id: random_id()? };
+    Ok(URL_SAFE_NO_PAD.encode(key.seal(Purpose::Session, user, &session)))
 }
 
 /// What a token that [`issue`] gave says.
@@ -81,7 +96,8 @@ mod tests {
     fn a_token_is_good_until_its_time_is_over() {
         let key = Key::random().unwrap();
         let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
-        let token = issue(&key, "ann", "$argon2id$1", now, hour);
+        let token = issue(&key, "ann", "$argon2id$1", now, hour).unwrap();
+        assert_ne!(token, issue(&key, "ann", "$argon2id$1", now, hour).unwrap(), "each login has its own");
         let known = open(&key, &token, now + hour - Duration::from_secs(1)).unwrap();
         assert_eq!(known.user, "ann");
         assert!(known.is_for("$argon2id$1") && !known.is_for("$argon2id$2"));
@@ -96,7 +112,7 @@ mod tests {
     #[test]
     fn a_lifetime_without_end_is_no_error() {
         let key = Key::random().unwrap();
-        let token = issue(&key, "ann", "", SystemTime::now(), Duration::MAX);
+        let token = issue(&key, "ann", "", SystemTime::now(), Duration::MAX).unwrap();
         assert!(open(&key, &token, SystemTime::now()).is_ok());
     }
 }

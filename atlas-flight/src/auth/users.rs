@@ -6,8 +6,9 @@ use crate::server::ServeError;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The name that stands for every store that is not named.
 const ALL_STORES: &str = "*";
@@ -29,6 +30,28 @@ pub struct Users {
     owners: HashMap<[u8; 32], String>,
     /// A hash that no password has, compared where there is no such user: it costs what a user's costs.
     decoy: String,
+    /// The file, as it was when it was read.
+    file: Option<(PathBuf, Stamp)>,
+}
+
+/// What tells whether a file has changed; the default of one that is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: Option<SystemTime>,
+    bytes: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// That of the file at `path`, now.
+    pub(super) fn of(path: &Path) -> Self {
+        let Ok(metadata) = std::fs::metadata(path) else { return Stamp::default() };
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Stamp { modified: metadata.modified().ok(), bytes: metadata.len(), inode }
+    }
 }
 
 /// A user.
@@ -59,14 +82,17 @@ impl fmt::Debug for Users {
 }
 
 impl Users {
-    /// Reads a users file.
+    /// Reads a users file, which a server then looks at again whenever it changes.
     ///
     /// # Errors
     /// Where the file cannot be read, and where it is not one: the line, or the user, that is wrong.
     pub fn read(path: &Path) -> Result<Self, ServeError> {
         let shown = path.display();
+        // A file that changes meanwhile is read again.
+        let stamp = Stamp::of(path);
         let text = std::fs::read_to_string(path).map_err(|error| ServeError::new(format!("users {shown}: {error}")))?;
-        Self::parse(&text).map_err(|error| ServeError::new(format!("users {shown}: {error}")))
+        let users = Self::parse(&text).map_err(|error| ServeError::new(format!("users {shown}: {error}")))?;
+        Ok(Users { file: Some((path.to_path_buf(), stamp)), ..users })
     }
 
     /// The users that the text of a users file names.
@@ -104,7 +130,12 @@ impl Users {
             let by_store = stores.into_iter().filter(|(store, _)| store != ALL_STORES).collect();
             by_name.insert(name, User { password_hash: password, roles: Arc::new(Roles { by_store, others }) });
         }
-        Ok(Users { by_name, owners, decoy: password::decoy(costliest)? })
+        Ok(Users { by_name, owners, decoy: password::decoy(costliest)?, file: None })
+    }
+
+    /// The file that the users were read from, as it was then.
+    pub(super) fn file(&self) -> Option<(PathBuf, Stamp)> {
+        self.file.clone()
     }
 
     /// The names of stores for which users have roles of their own, to be compared with the stores that there are.

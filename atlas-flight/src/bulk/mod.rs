@@ -1,6 +1,6 @@
 //! Stacked reads over plain Flight.
 //!
-//! [`request`] is what a client asks for. `plan` turns it into tickets, each for a range of datasets, without reading a
+//! [`request`] is what a client asks for, [`criteria`] what it asks to be listed. `plan` turns it into tickets, each for a range of datasets, without reading a
 //! cell of the arrays asked for; `read` streams what a ticket names. `column` and `coordinates` make the schema of both,
 //! so that what is announced is what is delivered.
 //!
@@ -12,12 +12,14 @@
 //! [`request::Missing`] says what becomes of datasets that lack an array. Cells are as stored: the fill value stays, and
 //! the column's metadata names it.
 
+pub mod criteria;
 pub mod request;
 
 mod column;
 mod coordinates;
 mod given;
 mod list;
+mod memory;
 mod plan;
 mod read;
 mod selection;

@@ -2,9 +2,10 @@
 
 use super::column::{self, DATASET};
 use super::coordinates;
+use super::memory;
 use super::stores::Stores;
 use crate::observe::Call;
-use crate::service::encode::{DataStream, batch_message, conform, schema_message};
+use crate::service::encode::{FrameStream, conform, frame_stream};
 use crate::status;
 use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
 use arrow::array::{
@@ -14,9 +15,8 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use arrow_flight::FlightData;
 use atlas_sql::tensor;
-use atlas_store::{ArrayData, CancelToken, Cells, DType, Output, ReadHooks, ReadPlan, Region, Snapshot};
+use atlas_store::{CancelToken, DType, Output, ReadHooks, ReadPlan, Region, Snapshot, SpareMemory};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ const MESSAGE_BYTES: u64 = 12 << 20;
 /// The most datasets in a batch: names and offsets cost something even where cells do not.
 const MAX_BATCH_ROWS: usize = 1 << 17;
 
-/// How many batches of one stream are read at a time, so that one is ready when the last is sent.
-const BATCHES_AHEAD: usize = 2;
+/// How many batches of one stream are read at a time: beside it one waits, and one is being sent.
+const BATCHES_AHEAD: usize = 1;
 
 /// One part of a stacked read, ready to be read batch by batch.
 struct Part {
@@ -39,30 +39,34 @@ struct Part {
     region: Option<Region>,
     rows: Vec<u32>,
     cancel: CancelToken,
+    /// Of the batches that were sent.
+    spare: SpareMemory,
     call: Option<Call>,
 }
 
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
 ///
 /// # Errors
-/// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store.
-pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<DataStream, Status> {
+/// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store,
+/// `RESOURCE_EXHAUSTED` where too many reads wait.
+pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<FrameStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
+    let permit = stores.gate().bulk_reads.admit().await?;
     let call = Call::current();
     let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, call)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
-    let schema = schema_message(&part.schema);
+    let schema = Arc::clone(&part.schema);
     let guard = part.cancel.guard();
     let batches = batches(&part.snapshot, &part.columns, &part.rows);
-    let messages = stream::iter(batches).map(move |rows| {
-        let _held_by_the_stream = &guard;
+    let batches = stream::iter(batches).map(move |rows| {
+        let _held_by_the_stream = (&guard, &permit);
         let part = Arc::clone(&part);
         async move {
-            let message = tokio::task::spawn_blocking(move || part.message(rows)).await;
-            message.map_err(|error| status::from_join(&error))?
+            let batch = tokio::task::spawn_blocking(move || part.batch(rows)).await;
+            batch.map_err(|error| status::from_join(&error))?
         }
     });
-    Ok(Box::pin(stream::once(async { Ok(schema) }).chain(messages.buffered(BATCHES_AHEAD))))
+    frame_stream(&schema, batches.buffered(BATCHES_AHEAD))
 }
 
 /// The bytes of all batches' values, as pyarrow's `nbytes` counts them; -1 where only reading would tell.
@@ -138,11 +142,12 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), call })
+        let spare = SpareMemory::new(ticket.columns.len());
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), spare, call })
     }
 
-    /// The batch of these of the part's rows, as a message.
-    fn message(&self, rows: Range<usize>) -> Result<FlightData, Status> {
+    /// The batch of these of the part's rows.
+    fn batch(&self, rows: Range<usize>) -> Result<RecordBatch, Status> {
         let rows = &self.rows[rows];
         let names = StringArray::from_iter_values(rows.iter().map(|row| self.snapshot.dataset_name(*row)));
         let mut columns: Vec<(&str, ArrayRef)> = vec![(DATASET, Arc::new(names))];
@@ -151,11 +156,11 @@ impl Part {
             columns.push((&column.array, values));
         }
         let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
-        let message = batch_message(&conform(batch, &self.schema)?)?;
+        let batch = conform(batch, &self.schema)?;
         if let Some(call) = &self.call {
             call.sends_batch(rows.len());
         }
-        Ok(message)
+        Ok(batch)
     }
 
     /// Values of one shape: read together, and spread out where datasets lack the array.
@@ -169,7 +174,8 @@ impl Part {
         let plan = plan.inspect(|plan| self.count(plan));
         let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
         let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
-        let values = tensor::array_from(cells).map_err(|error| status::from_datafusion(&error))?;
+        let cells = (present.len(), cells.into_cells());
+        let values = memory::stacked(column, field.data_type(), cells, &self.spare)?;
         if present.len() == rows.len() {
             return Ok(values);
         }
@@ -189,7 +195,7 @@ impl Part {
     }
 
     fn hooks(&self) -> ReadHooks<'_> {
-        ReadHooks::new().cancelled_by(&self.cancel)
+        ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare)
     }
 
     /// Values that each have their own shape: a struct of `data` and `shape`.
@@ -221,7 +227,7 @@ impl Part {
         if i32::try_from(cells.len()).is_err() {
             return Err(too_long(&column.array, cells.len() as u64));
         }
-        let cells = flat(column::dtype(column)?, cells)?;
+        let cells = memory::flat(column::dtype(column)?, cells, &self.spare)?;
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         let data = ListArray::try_new(item, offsets, cells, nulls.clone()).map_err(failed)?;
         let rank = i32::try_from(column.dims.len()).map_err(|error| status::internal(&error))?;
@@ -236,13 +242,6 @@ impl Part {
         let values = StructArray::try_new(fields.into(), vec![Arc::new(data), Arc::new(shape)], nulls);
         Ok(Arc::new(values.map_err(failed)?))
     }
-}
-
-/// Cells as a plain column.
-fn flat(dtype: DType, cells: Cells) -> Result<ArrayRef, Status> {
-    let len = cells.len() as u64;
-    let flat = ArrayData::try_new(dtype, vec![len], cells).map_err(|error| status::from_store(&error))?;
-    tensor::array_from(flat).map_err(|error| status::from_datafusion(&error))
 }
 
 fn too_long(array: &str, extent: u64) -> Status {

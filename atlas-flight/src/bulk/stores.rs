@@ -1,6 +1,7 @@
 //! The stores that are served, by name.
 
 use super::given::Given;
+use crate::limits::Gate;
 use crate::sql::{Workers, check_sql};
 use crate::status;
 use atlas_store::{Snapshot, Store};
@@ -12,14 +13,20 @@ use tonic::{Code, Status};
 pub(crate) struct Stores {
     stores: Arc<[(String, Store)]>,
     workers: Arc<Workers>,
+    gate: Arc<Gate>,
     given: Arc<Given>,
 }
 
 impl Stores {
-    /// These stores; predicates over their datasets are planned on these threads, and `given` keeps the snapshots that
-    /// reads were planned in.
-    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, given: Arc<Given>) -> Self {
-        Stores { stores: stores.into(), workers, given }
+    /// These stores; predicates over their datasets are planned on these threads, `gate` counts the reads of all users, and
+    /// `given` keeps the snapshots that reads were planned in.
+    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, gate: Arc<Gate>, given: Arc<Given>) -> Self {
+        Stores { stores: stores.into(), workers, gate, given }
+    }
+
+    /// The limits, and who is within them.
+    pub(super) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// The names, in the order in which they are mounted.
@@ -46,7 +53,8 @@ impl Stores {
         })
     }
 
-    /// The rows of the datasets that satisfy a SQL predicate, in the order of the store.
+    /// The rows of the datasets that satisfy a SQL predicate, in the order of the store. The caller holds a place for
+    /// planning.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for a predicate that is not one, `RESOURCE_EXHAUSTED` where it is too much to plan.

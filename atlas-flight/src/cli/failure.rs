@@ -1,5 +1,6 @@
 //! Why a command did not do its work: one line for people, an exit code for scripts.
 
+use atlas_flight::client::ClientError;
 use atlas_import::ImportError;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
@@ -56,6 +57,12 @@ pub(crate) fn one_line(text: &str) -> String {
 
 impl From<atlas_store::Error> for Failure {
     fn from(error: atlas_store::Error) -> Self {
+        Failure::failed(error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
         Failure::failed(error)
     }
 }

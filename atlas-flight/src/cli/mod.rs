@@ -9,8 +9,9 @@
 //! | `describe` | shapes, values and sizes as text and as JSON |
 //! | `results/` | the answer of a query as table, CSV, JSON, Arrow IPC or Parquet |
 //! | `statement` | SQL text, executed statement by statement |
+//! | `session/` | where statements run: a store here, with files and views beside it, or a server |
 //! | `shell/` | statements as they are typed |
-//! | `side_tables` | files and views beside a store's tables |
+//! | `remote` | servers: addresses, credentials, connections |
 //! | `npy` | numpy's file format |
 //! | `commit` | a flush that goes on where another writer was first |
 //! | `new_store` | a store that exists only if the command succeeds |
@@ -38,14 +39,15 @@ mod output;
 mod passwd;
 mod query;
 mod read;
+mod remote;
 mod results;
 mod rm;
 mod runtime;
 mod serve;
+mod session;
 mod settings;
 mod shell;
 mod show;
-mod side_tables;
 mod statement;
 mod verify;
 

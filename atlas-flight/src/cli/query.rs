@@ -1,17 +1,18 @@
-//! `atlas query`: SQL over one store, in this process.
+//! `atlas query`: SQL over one store, in this process or on a server.
 
 use crate::cli::failure::tell;
+use crate::cli::remote::ServerFlags;
 use crate::cli::results::Format;
+use crate::cli::session::Session;
 use crate::cli::shell::Shell;
-use crate::cli::{Failure, Output, runtime, side_tables, statement};
-use atlas_store::Store;
+use crate::cli::statement::{self, Parsed};
+use crate::cli::{Failure, Output, runtime};
 use clap::Args;
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Run SQL over a store.
 ///
@@ -28,13 +29,16 @@ Examples:
   atlas query fleet 'EXPLAIN SELECT dataset FROM datasets WHERE stat_max(temperature) > 28'
   atlas query fleet                       (interactive; .help lists its commands)
   atlas query fleet --format csv < questions.sql
+  atlas query grpc://127.0.0.1:50051/fleet 'SELECT count(*) FROM datasets'
+  ATLAS_TOKEN=… atlas query grpc+tls://data.example:50051/fleet --tls-ca ca.pem 'SELECT * FROM catalog LIMIT 5'
 
 Tables: datasets (attributes and arrays), catalog (attributes and statistics), arrays (declarations and statistics),
 attributes, chunks, and cells_<dims> (a row for each cell, for example cells_lat_lon).
 Beside them: any Parquet, CSV, JSON or Arrow file, by its quoted name; CREATE VIEW and CREATE EXTERNAL TABLE.
-Several statements are separated by semicolons; the formats other than table take the result of the last one.")]
+Several statements are separated by semicolons; the formats other than table take the result of the last one.
+On a server there are only the stores that it serves: no files, no tables of your own. Without NAME, its default store.")]
 pub(crate) struct Query {
-    /// Directory of the store
+    /// Directory or URL of the store, or grpc://HOST:PORT/NAME for one on a server
     store: String,
     /// One or more SQL statements [default: from standard input]
     sql: Option<String>,
@@ -50,6 +54,8 @@ pub(crate) struct Query {
     /// Write at most so many rows of each result [default: all; 100 on an interactive terminal]
     #[arg(long, value_name = "ROWS")]
     max_rows: Option<usize>,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 impl Query {
@@ -73,13 +79,13 @@ impl Query {
         if format.is_binary() && out.is_terminal() {
             return Err(Failure::usage(format!("{format} is not for a terminal: use -o FILE or a pipe")));
         }
-        let context = self.session()?;
-        runtime()?.block_on(self.execute(&context, statements, format, &mut out))?;
+        runtime()?.block_on(async {
+            let session = Session::open(&self.store, &self.server).await?;
+            let done = self.execute(&session, statements, format, &mut out).await;
+            session.close().await;
+            done
+        })?;
         out.finish()
-    }
-
-    fn session(&self) -> Result<SessionContext, Failure> {
-        Ok(side_tables::session(&schema_name(&self.store), Store::open(&self.store)?)?)
     }
 
     /// Statements as they are typed.
@@ -90,14 +96,15 @@ impl Query {
         if format.is_binary() {
             return Err(Failure::usage(format!("{format} is not for a terminal")));
         }
-        let context = self.session()?;
-        Shell::new(context, format, self.timing, self.max_rows)?.run(&runtime()?)
+        let runtime = runtime()?;
+        let session = runtime.block_on(Session::open(&self.store, &self.server))?;
+        Shell::new(session, format, self.timing, self.max_rows)?.run(&runtime)
     }
 
     async fn execute(
         &self,
-        context: &SessionContext,
-        statements: VecDeque<Statement>,
+        session: &Session,
+        statements: VecDeque<Parsed>,
         format: Format,
         out: &mut Output,
     ) -> Result<(), Failure> {
@@ -105,7 +112,7 @@ impl Query {
         for (place, parsed) in statements.into_iter().enumerate() {
             // Before the last one stand statements without a result, if the format holds one.
             let format = if place == last { format } else { Format::Table };
-            let ran = statement::run(context, parsed, format, self.max_rows, out).await?;
+            let ran = statement::run(session, parsed, format, self.max_rows, out).await?;
             if self.timing {
                 tell(ran.summary());
             }
@@ -127,7 +134,7 @@ impl Query {
 }
 
 /// The statements of `sql`, at least one; formats that hold one result get no query before the last statement.
-fn statements(sql: &str, format: Format) -> Result<VecDeque<Statement>, Failure> {
+fn statements(sql: &str, format: Format) -> Result<VecDeque<Parsed>, Failure> {
     let statements = statement::parse(sql)?;
     if statements.is_empty() {
         return Err(Failure::usage("the SQL text holds no statement"));
@@ -141,20 +148,11 @@ fn statements(sql: &str, format: Format) -> Result<VecDeque<Statement>, Failure>
     Ok(statements)
 }
 
-fn is_query(statement: &Statement) -> bool {
-    match statement {
+fn is_query(parsed: &Parsed) -> bool {
+    match &parsed.statement {
         Statement::Statement(statement) => matches!(**statement, ast::Statement::Query(_)),
         Statement::Explain(_) => true,
         _ => false,
-    }
-}
-
-/// The schema that the store is mounted as: the last part of its location.
-fn schema_name(location: &str) -> String {
-    let name = Path::new(location.trim_end_matches('/')).file_stem().and_then(|name| name.to_str()).unwrap_or("");
-    match name {
-        "" | "information_schema" => "store".to_owned(),
-        name => name.to_owned(),
     }
 }
 
@@ -162,13 +160,6 @@ fn schema_name(location: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_store_is_mounted_under_its_directory_name() {
-        assert_eq!(schema_name("/data/argo/"), "argo");
-        assert_eq!(schema_name("fleet.atlas"), "fleet");
-        assert_eq!(schema_name(".."), "store");
-    }
 
     #[test]
     fn one_result_formats_refuse_a_query_before_the_last() {

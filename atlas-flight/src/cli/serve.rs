@@ -85,6 +85,9 @@ struct Security {
     /// For how long a login lasts, such as 90s, 30m, 12h or 7d
     #[arg(long, value_name = "TIME", default_value = "12h", value_parser = lifetime)]
     token_lifetime: Duration,
+    /// For how long a FlightInfo's tickets are good, unless they are renewed
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
+    ticket_lifetime: Duration,
     /// Let other machines connect without TLS, or without a login
     #[arg(long)]
     insecure: bool,
@@ -101,6 +104,7 @@ impl Security {
             users: self.users.as_deref().map(Users::read).transpose().map_err(Failure::failed)?,
             key: self.key.as_deref().map(Key::read).transpose().map_err(Failure::failed)?,
             token_lifetime: self.token_lifetime,
+            ticket_lifetime: self.ticket_lifetime,
             insecure: self.insecure,
             ..ServerOptions::default()
         })

@@ -31,7 +31,7 @@ const SHAPE: [u64; 2] = [10, 24];
 
 /// Asks the three questions and writes the answers and how long they took.
 pub(super) async fn take(store: &str, address: SocketAddr, out: &mut Output) -> Result<(), Failure> {
-    let mut client = Client::connect(&format!("grpc://{address}")).await.map_err(Failure::failed)?;
+    let client = Client::connect(&format!("grpc://{address}")).await.map_err(Failure::failed)?;
 
     let began = Instant::now();
     let answer = client.query(CATALOG).await.map_err(Failure::failed)?;

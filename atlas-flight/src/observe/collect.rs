@@ -1,6 +1,6 @@
 //! Numbers that are looked up when they are asked for.
 
-use crate::limits::Admission;
+use crate::limits::Gate;
 use atlas_store::{CacheTotals, Store};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -15,13 +15,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(crate) struct StoreNumbers {
     stores: Vec<(String, Store)>,
-    admission: Arc<Admission>,
+    gate: Arc<Gate>,
 }
 
 impl StoreNumbers {
     /// Of these stores, and the queries of all of them.
-    pub(crate) fn new(stores: Vec<(String, Store)>, admission: Arc<Admission>) -> Self {
-        StoreNumbers { stores, admission }
+    pub(crate) fn new(stores: Vec<(String, Store)>, gate: Arc<Gate>) -> Self {
+        StoreNumbers { stores, gate }
     }
 
     /// A number of each store.
@@ -61,7 +61,7 @@ impl Collector for StoreNumbers {
         self.each(encoder, ("atlas_cache_hits", help, counter), cached(|totals| totals.hits))?;
         let help = "Pages that were looked for in the cache in vain";
         self.each(encoder, ("atlas_cache_misses", help, counter), cached(|totals| totals.misses))?;
-        let (running, waiting) = self.admission.counts();
+        let (running, waiting) = self.gate.queries.counts();
         gauge_of(encoder, "atlas_queries_running", "SQL queries that run", running as u64)?;
         gauge_of(encoder, "atlas_queries_waiting", "SQL queries that wait for one of those to end", waiting as u64)
     }

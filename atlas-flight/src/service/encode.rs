@@ -1,51 +1,22 @@
-//! Arrow batches as Flight messages.
+//! Arrow batches as streams of Flight messages.
 
+use super::frame::{Frame, FrameEncoder};
 use crate::status;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
-use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use arrow_flight::{FlightData, SchemaAsIpc};
-use bytes::Bytes;
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow_flight::FlightData;
 use futures::{Stream, StreamExt, stream};
 use std::pin::Pin;
 use tonic::Status;
 
-/// What DoGet answers with.
+/// What DoGet answers with, as the service's trait has it. [`respond`](super::direct::respond) makes it of frames.
 pub(crate) type DataStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status>> + Send + 'static>>;
+
+/// The messages of an answer, ready to be sent.
+pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send + 'static>>;
 
 /// The largest message of a query's result: clients in Go and Rust refuse 4 MiB unless told otherwise.
 const QUERY_MESSAGE_BYTES: usize = 2 << 20;
-
-/// The alignment that bodies get within their message, so that clients need not copy them to read them.
-const BODY_ALIGNMENT: usize = 16;
-
-/// The schema message that begins every stream.
-pub(crate) fn schema_message(schema: &Schema) -> FlightData {
-    SchemaAsIpc::new(schema, &IpcWriteOptions::default()).into()
-}
-
-/// A batch without dictionaries as one message.
-pub(crate) fn batch_message(batch: &RecordBatch) -> Result<FlightData, Status> {
-    let mut dictionaries = DictionaryTracker::new(true);
-    let (_, encoded) = IpcDataGenerator::default()
-        .encode(batch, &mut dictionaries, &IpcWriteOptions::default(), &mut IpcWriteContext::default())
-        .map_err(|error| status::from_arrow(&error))?;
-    let mut header = encoded.ipc_message;
-    let body = encoded.arrow_data;
-    // Readers follow offsets from the header's start: zeros after its end are not seen.
-    header.resize(padded_header_len(header.len(), body.len()), 0);
-    Ok(FlightData { data_header: Bytes::from(header), data_body: Bytes::from(body), ..FlightData::default() })
-}
-
-/// The header length, at least `header`, at which a body of `body` bytes starts aligned in the protobuf message.
-///
-/// The message is `tag(1) length header tag(2) length body`; the lengths are varints.
-fn padded_header_len(header: usize, body: usize) -> usize {
-    let after_header = 2 + prost::length_delimiter_len(body);
-    (header..header + 2 * BODY_ALIGNMENT)
-        .find(|len| (1 + prost::length_delimiter_len(*len) + len + after_header).is_multiple_of(BODY_ALIGNMENT))
-        .unwrap_or(header)
-}
 
 /// The columns of `batch` under `schema`, which has the same types but may differ in nullability and metadata.
 pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Status> {
@@ -55,25 +26,49 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 }
 
 /// One batch, which has the schema `schema`, as a whole stream.
-pub(crate) fn one_batch(batch: RecordBatch) -> DataStream {
+///
+/// # Errors
+/// Where IPC cannot carry a type.
+pub(crate) fn one_batch(batch: RecordBatch) -> Result<FrameStream, Status> {
     let schema = batch.schema();
     query_stream(&schema, stream::iter([Ok(batch)]))
 }
 
 /// Batches of a query's result, which have the schema `schema`, as messages small enough for every client.
+///
+/// # Errors
+/// Where IPC cannot carry a type; later errors are in the stream.
 pub(crate) fn query_stream(
-    schema: &Schema,
+    schema: &SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, Status>> + Send + 'static,
-) -> DataStream {
-    let first = schema_message(schema);
-    let messages = batches.flat_map(|batch| {
+) -> Result<FrameStream, Status> {
+    let pieces = batches.flat_map(|batch| {
         let pieces = match batch {
-            Ok(batch) => split(&batch, QUERY_MESSAGE_BYTES),
-            Err(status) => return stream::iter(vec![Err(status)]),
+            Ok(batch) => split(&batch, QUERY_MESSAGE_BYTES).into_iter().map(Ok).collect(),
+            Err(status) => vec![Err(status)],
         };
-        stream::iter(pieces.iter().map(batch_message).collect::<Vec<_>>())
+        stream::iter(pieces)
     });
-    Box::pin(stream::once(async { Ok(first) }).chain(messages))
+    frame_stream(schema, pieces)
+}
+
+/// Batches, which have the schema `schema`, as one message each.
+///
+/// # Errors
+/// Where IPC cannot carry a type; later errors are in the stream.
+pub(crate) fn frame_stream(
+    schema: &SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, Status>> + Send + 'static,
+) -> Result<FrameStream, Status> {
+    let (mut encoder, first) = FrameEncoder::try_new(schema)?;
+    let frames = batches.flat_map(move |batch| {
+        let frames = match batch.and_then(|batch| encoder.frames(&batch)) {
+            Ok(frames) => frames.into_iter().map(Ok).collect(),
+            Err(status) => vec![Err(status)],
+        };
+        stream::iter(frames)
+    });
+    Ok(Box::pin(stream::once(async { Ok(first) }).chain(frames)))
 }
 
 /// Cuts `batch` into runs of rows that encode to at most `limit` bytes each, or are one row.
@@ -142,23 +137,13 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
     use arrow::array::{Float64Array, StringArray};
-    use arrow::datatypes::{Field, Float64Type};
-    use prost::Message;
+    use arrow::datatypes::{Field, Float64Type, Schema};
     use std::sync::Arc;
 
     fn batch(rows: usize) -> RecordBatch {
         let numbers: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(|i| i as f64)));
         let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|i| "x".repeat(i % 50))));
         RecordBatch::try_from_iter([("n", numbers), ("s", texts)]).unwrap()
-    }
-
-    #[test]
-    fn bodies_start_aligned_in_their_message() {
-        for rows in [0, 1, 7, 100, 1000, 20_000] {
-            let message = batch_message(&batch(rows)).unwrap();
-            let encoded = message.encode_to_vec();
-            assert_eq!((encoded.len() - message.data_body.len()) % BODY_ALIGNMENT, 0, "{rows} rows");
-        }
     }
 
     #[test]
@@ -169,7 +154,10 @@ mod tests {
         assert!(pieces.len() > 3 && pieces.len() < 32, "{}", pieces.len());
         assert_eq!(pieces.iter().map(RecordBatch::num_rows).sum::<usize>(), 10_000);
         for piece in &pieces {
-            assert!(batch_message(piece).unwrap().data_body.len() < 72 << 10);
+            let (mut encoder, _) = FrameEncoder::try_new(&piece.schema()).unwrap();
+            let frames = encoder.frames(piece).unwrap();
+            assert_eq!(frames.len(), 1);
+            assert!(frames.into_iter().flat_map(Frame::into_parts).map(|part| part.len()).sum::<usize>() < 72 << 10);
         }
         let numbers = pieces.iter().flat_map(|piece| piece.column(0).as_primitive::<Float64Type>().values().to_vec());
         assert!(numbers.eq((0..10_000).map(f64::from)));

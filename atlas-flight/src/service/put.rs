@@ -11,6 +11,7 @@ use arrow_flight::{FlightData, FlightDescriptor, PutResult};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use std::panic::AssertUnwindSafe;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
 
 /// Takes what a client streams, to its end, and gives the one answer to it.
@@ -20,6 +21,7 @@ use tonic::{Code, Request, Status, Streaming};
 pub(super) async fn put(service: &AtlasService, request: Request<Streaming<FlightData>>) -> Result<PutResult, Status> {
     let caller = Caller::of(&request)?;
     let ended = request.extensions().get::<Ended>().cloned().unwrap_or_default();
+    let headers = request.metadata().clone();
     let messages = request.into_inner().map_err(unreadable);
     let messages = messages.and_then(|message| futures::future::ready(received::check(message)));
     // A client that cancels has not sent all that it meant to.
@@ -37,13 +39,14 @@ pub(super) async fn put(service: &AtlasService, request: Request<Streaming<Fligh
     let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("the first message has no descriptor"))?;
     let upload = stream::once(async { Ok(first) }).chain(messages).boxed();
     // Decoding is the Arrow crate's: bytes that it did not expect must not take the connection down.
-    let answered = AssertUnwindSafe(route(service, &caller, descriptor, upload)).catch_unwind().await;
+    let answered = AssertUnwindSafe(route(service, &caller, &headers, descriptor, upload)).catch_unwind().await;
     answered.unwrap_or_else(|_| Err(Status::invalid_argument("the stream is not readable as Arrow data")))
 }
 
 async fn route(
     service: &AtlasService,
     caller: &Caller,
+    headers: &MetadataMap,
     descriptor: FlightDescriptor,
     upload: Upload,
 ) -> Result<PutResult, Status> {
@@ -61,11 +64,15 @@ async fn route(
             let prepared_statement_handle = Some(service.sql.bind(caller, &query, upload).await?);
             DoPutPreparedStatementResult { prepared_statement_handle }.encode_to_vec()
         }
-        Some(Command::CommandStatementUpdate(update)) => counted(service.sql.put_update(caller, update).await?),
+        Some(Command::CommandStatementUpdate(update)) => {
+            counted(service.sql.put_update(caller, update, headers).await?)
+        }
         Some(Command::CommandPreparedStatementUpdate(update)) => {
             counted(service.sql.put_prepared_update(caller, &update, upload).await?)
         }
-        Some(Command::CommandStatementIngest(ingest)) => counted(service.sql.ingest(caller, ingest, upload).await?),
+        Some(Command::CommandStatementIngest(ingest)) => {
+            counted(service.sql.ingest(caller, ingest, upload, headers).await?)
+        }
         Some(other) => {
             let message = format!("nothing can be put with the command {}", other.type_url());
             return Err(status::status(Code::InvalidArgument, &message));
@@ -86,7 +93,6 @@ fn counted(record_count: i64) -> Vec<u8> {
 fn unreadable(error: Status) -> Status {
     match error.code() {
         Code::Internal => Status::invalid_argument("a message of the stream is not readable"),
-        Code::OutOfRange => status::status(Code::ResourceExhausted, error.message()),
         _ => error,
     }
 }

@@ -1,10 +1,13 @@
 //! The routing of calls between the two halves.
 
-use super::{actions, encode::DataStream, handshake, put};
-use crate::auth::{Caller, Key};
-use crate::bulk::{self, request::StackedRequest};
+use super::{actions, deliver::deliver, direct::respond, encode::DataStream, handshake, put};
+use crate::auth::Caller;
+use crate::bulk::{self, criteria::ListRequest, request::StackedRequest};
+use crate::limits::ResultCount;
+use crate::running::Run;
 use crate::server::ServeError;
 use crate::sql::SqlService;
+use crate::sql::sessions::Sessions;
 use crate::status;
 use crate::ticket::Tickets;
 use crate::view::Views;
@@ -28,6 +31,7 @@ pub(crate) struct AtlasService {
     pub(super) writers: Arc<Writers>,
     views: Arc<Views>,
     tickets: Tickets,
+    sessions: Arc<Sessions>,
 }
 
 /// What a descriptor asks for.
@@ -37,16 +41,16 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over what callers see, which changes the stores by `writers` and signs tickets with `key`. Each call has to
-    /// come with its caller.
+    /// A service over what callers see, which changes the stores by `writers` and gives these tickets. Each call has to come with
+    /// its caller.
     ///
     /// # Errors
     /// As [`SqlService::new`].
-    pub(crate) fn new(views: Arc<Views>, writers: Writers, key: Key) -> Result<Self, ServeError> {
+    pub(crate) fn new(views: Arc<Views>, writers: Writers, tickets: Tickets) -> Result<Self, ServeError> {
         let writers = Arc::new(writers);
-        let tickets = Tickets::new(key);
-        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&writers))?;
-        Ok(AtlasService { sql, writers, views, tickets })
+        let sessions: Arc<Sessions> = Arc::default();
+        let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&sessions), Arc::clone(&writers))?;
+        Ok(AtlasService { sql, writers, views, tickets, sessions })
     }
 
     async fn info(&self, request: Request<FlightDescriptor>) -> Result<FlightInfo, Status> {
@@ -73,24 +77,46 @@ impl AtlasService {
     async fn get(&self, request: Request<Ticket>) -> Result<Response<DataStream>, Status> {
         let caller = Caller::of(&request)?;
         if let Some(stacked) = self.tickets.open_stacked(&caller, request.get_ref())? {
-            return Ok(Response::new(bulk::read(&self.views.of(&caller)?.stores, stacked).await?));
+            let mut run = self.tickets.redeem(stacked.life.as_ref())?;
+            let view = self.views.of(&caller)?;
+            let messages = run.unless_cancelled(bulk::read(&view.stores, stacked)).await?;
+            let limits = &self.views.gate().limits;
+            let mut count = ResultCount::new(limits);
+            let messages = messages.map(move |message| {
+                let message = message?;
+                count.add(0, message.bytes())?;
+                Ok(message)
+            });
+            return Ok(respond(Box::pin(deliver(messages, run, limits.idle_timeout))));
         }
         sql_command(&request.get_ref().ticket, "ticket")
             .map_err(|_| Status::invalid_argument("the ticket is not one that this server gave"))?;
         self.sql.do_get(request).await
     }
 
-    fn list(&self, request: &Request<Criteria>) -> Result<BoxStream<'static, Result<FlightInfo, Status>>, Status> {
-        if !request.get_ref().expression.is_empty() {
-            return Err(Status::unimplemented("ListFlights takes no criteria"));
-        }
+    async fn list(
+        &self,
+        request: &Request<Criteria>,
+    ) -> Result<BoxStream<'static, Result<FlightInfo, Status>>, Status> {
+        let criteria = ListRequest::from_expression(&request.get_ref().expression)?;
         let caller = Caller::of(request)?;
-        Ok(bulk::list(&self.views.of(&caller)?.stores, &self.tickets.sealer(&caller))?.boxed())
+        let flights = bulk::list(&self.views.of(&caller)?.stores, &self.tickets.sealer(&caller), criteria).await?;
+        Ok(deliver(flights, Run::untracked(), self.views.gate().limits.idle_timeout).boxed())
     }
 
-    fn act(&self, request: &Request<Action>) -> Result<Bytes, Status> {
-        let view = self.views.of(&Caller::of(request)?)?;
-        actions::run(request.get_ref(), &view.queries.options())
+    fn act(&self, request: &Request<Action>) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
+        let caller = Caller::of(request)?;
+        let view = self.views.of(&caller)?;
+        let (tickets, sessions) = (&self.tickets, &self.sessions);
+        let actions = actions::Actions { caller: &caller, view: &view, tickets, sessions };
+        let answer = actions.run(request.get_ref(), request.metadata())?;
+        let result = arrow_flight::Result { body: answer.body };
+        let mut response = Response::new(stream::iter([Ok(result)]).boxed());
+        if let Some(cookie) = answer.cookie {
+            let cookie = cookie.parse().map_err(|_| Status::internal("the cookie is not fit for a header"))?;
+            response.metadata_mut().insert("set-cookie", cookie);
+        }
+        Ok(response)
     }
 }
 
@@ -135,7 +161,7 @@ impl FlightService for AtlasService {
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        self.list(&request).map(Response::new)
+        self.list(&request).await.map(Response::new)
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
@@ -174,11 +200,10 @@ impl FlightService for AtlasService {
             return self.sql.do_action(request).await;
         }
         let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await?;
-        let body = match written {
-            Some(body) => body,
-            None => self.act(&request)?,
-        };
-        Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed()))
+        match written {
+            Some(body) => Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed())),
+            None => self.act(&request),
+        }
     }
 
     async fn list_actions(&self, _request: Request<Empty>) -> Result<Response<Self::ListActionsStream>, Status> {

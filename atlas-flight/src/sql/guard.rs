@@ -15,7 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use tonic::{Code, Status};
 
 /// The longest query, in bytes. Long lists of values belong into parameters.
-const MAX_SQL_BYTES: usize = 1 << 20;
+pub(super) const MAX_SQL_BYTES: usize = 1 << 20;
 
 /// The most operators, joins, set operations and subqueries.
 const MAX_OPERATORS: usize = 1_000;

@@ -1,5 +1,7 @@
 //! SqlInfo: what the server says of itself, each value of the type that the standard gives its code.
 
+use super::guard;
+use crate::limits::Limits;
 use arrow_flight::sql::metadata::{SqlInfoData, SqlInfoDataBuilder};
 use arrow_flight::sql::{
     SqlInfo, SqlNullOrdering, SqlOuterJoinsSupportLevel, SqlSupportedCaseSensitivity, SqlSupportedGroupBy,
@@ -11,17 +13,17 @@ use std::collections::BTreeMap;
 /// No limit, in the codes that give one.
 const NO_LIMIT: i64 = 0;
 
-/// Every standard code that the server has an answer to; `writable` says whether datasets can be changed.
+/// Every standard code that a server with these limits has an answer to; `writable` says whether datasets can be changed.
 ///
 /// # Errors
-/// An Arrow error, which the fixed values do not cause.
-pub(crate) fn sql_info(writable: bool) -> Result<SqlInfoData, arrow_flight::error::FlightError> {
+/// An Arrow error, which the values do not cause.
+pub(crate) fn sql_info(limits: &Limits, writable: bool) -> Result<SqlInfoData, arrow_flight::error::FlightError> {
     let mut info = SqlInfoDataBuilder::new();
     server(&mut info, writable);
     syntax(&mut info);
     functions(&mut info);
     support(&mut info);
-    limits(&mut info);
+    maxima(&mut info, limits);
     transactions(&mut info);
     info.build()
 }
@@ -34,10 +36,10 @@ fn server(info: &mut SqlInfoDataBuilder, writable: bool) {
     info.append(SqlInfo::FlightSqlServerSql, true);
     info.append(SqlInfo::FlightSqlServerSubstrait, false);
     info.append(SqlInfo::FlightSqlServerTransaction, SqlSupportedTransaction::None as i32);
-    // Dropping a stream cancels its query; there is no call to cancel one.
-    info.append(SqlInfo::FlightSqlServerCancel, false);
+    info.append(SqlInfo::FlightSqlServerCancel, true);
     info.append(SqlInfo::FlightSqlServerBulkIngestion, writable);
     info.append(SqlInfo::FlightSqlServerIngestTransactionsSupported, false);
+    // Of the handles of prepared statements, which do not expire.
     info.append(SqlInfo::FlightSqlServerStatementTimeout, 0i32);
     info.append(SqlInfo::FlightSqlServerTransactionTimeout, 0i32);
 }
@@ -164,7 +166,10 @@ fn support(info: &mut SqlInfoDataBuilder) {
     }
 }
 
-fn limits(info: &mut SqlInfoDataBuilder) {
+fn maxima(info: &mut SqlInfoDataBuilder, limits: &Limits) {
+    let count = |count: usize| i64::try_from(count).unwrap_or(NO_LIMIT);
+    info.append(SqlInfo::SqlMaxConnections, count(limits.connections));
+    info.append(SqlInfo::SqlMaxStatementLength, count(guard::MAX_SQL_BYTES));
     for code in [
         SqlInfo::SqlMaxBinaryLiteralLength,
         SqlInfo::SqlMaxCharLiteralLength,
@@ -174,14 +179,12 @@ fn limits(info: &mut SqlInfoDataBuilder) {
         SqlInfo::SqlMaxColumnsInOrderBy,
         SqlInfo::SqlMaxColumnsInSelect,
         SqlInfo::SqlMaxColumnsInTable,
-        SqlInfo::SqlMaxConnections,
         SqlInfo::SqlMaxCursorNameLength,
         SqlInfo::SqlMaxIndexLength,
         SqlInfo::SqlDbSchemaNameLength,
         SqlInfo::SqlMaxProcedureNameLength,
         SqlInfo::SqlMaxCatalogNameLength,
         SqlInfo::SqlMaxRowSize,
-        SqlInfo::SqlMaxStatementLength,
         SqlInfo::SqlMaxStatements,
         SqlInfo::SqlMaxTableNameLength,
         SqlInfo::SqlMaxTablesInSelect,
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn values_have_the_standard_types() {
-        let data = sql_info(false).unwrap();
+        let data = sql_info(&Limits::default(), false).unwrap();
         let batch = data.record_batch([0, 3, 8, 100, 503, 504, 508, 517, 541, 562]).unwrap();
         let codes = batch.column(0).as_primitive::<UInt32Type>().values().to_vec();
         assert_eq!(codes, [0, 3, 8, 100, 503, 504, 508, 517, 541, 562]);
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn unknown_codes_are_left_out() {
-        let data = sql_info(false).unwrap();
+        let data = sql_info(&Limits::default(), false).unwrap();
         assert_eq!(data.record_batch([0, 9999]).unwrap().num_rows(), 1);
         assert!(data.record_batch([]).unwrap().num_rows() > 80);
     }

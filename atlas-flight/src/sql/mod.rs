@@ -15,6 +15,8 @@ mod put;
 mod service;
 mod session;
 pub(crate) mod session_options;
+pub(crate) mod sessions;
+pub(crate) mod settings;
 mod types;
 mod update;
 mod workers;

@@ -1,9 +1,11 @@
 //! The values that are bound to prepared statements.
 //!
 //! A statement's handle says what it is (`ticket`), and binding gives a new handle that says the values, too. But JDBC and
-//! flightsql-dbapi ignore that and go on with the first: for them the values are kept here, under the statement's id.
+//! flightsql-dbapi ignore that and go on with the first: for them the values are kept here, under the statement's id. So are
+//! the ids of statements that were closed last, which are of no more use.
 
 use super::parameters::Parameters;
+use crate::recent::Recent;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,17 +19,27 @@ const MAX_STATEMENTS: usize = 10_000;
 /// The most bytes that the values of all statements take, as a ticket holds them; the same happens beyond it.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The values bound last to each statement that has some.
+/// The most closed statements that are known to be so.
+const MAX_CLOSED: usize = 1 << 16;
+
+/// The values bound last to each statement that has some, and the statements that were closed.
 #[derive(Debug, Default)]
 pub(crate) struct BoundValues {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     by_statement: HashMap<Bytes, Values>,
     bytes: usize,
     clock: u64,
+    closed: Recent<Bytes>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept { by_statement: HashMap::new(), bytes: 0, clock: 0, closed: Recent::new(MAX_CLOSED) }
+    }
 }
 
 #[derive(Debug)]
@@ -51,7 +63,7 @@ impl BoundValues {
         }
         let used = kept.tick();
         kept.bytes += parameters.len();
-        kept.by_statement.insert(id.clone(), Values { parameters, used });
+        kept.by_statement.insert(Bytes::copy_from_slice(id), Values { parameters, used });
     }
 
     /// The values bound last to a statement; empty where there are none, or they are forgotten.
@@ -63,9 +75,23 @@ impl BoundValues {
         values.parameters.clone()
     }
 
-    /// Forgets the values of a statement; doing it twice is fine.
-    pub(crate) fn forget(&self, id: &Bytes) {
-        self.lock().forget(id);
+    /// Forgets the values of a statement, which is of no more use; doing it twice is fine.
+    pub(crate) fn close(&self, id: &Bytes) {
+        let mut kept = self.lock();
+        kept.forget(id);
+        // The bytes of a decoded id hold on to its whole handle.
+        kept.closed.insert(Bytes::copy_from_slice(id));
+    }
+
+    /// Checks that a statement is not closed.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` where it is, and was closed as one of the last 65536, on this server.
+    pub(crate) fn check_open(&self, id: &Bytes) -> Result<(), Status> {
+        if self.lock().closed.contains(id) {
+            return Err(status::status(Code::NotFound, "the prepared statement is closed: prepare it again"));
+        }
+        Ok(())
     }
 
     /// What is kept is only ever a shortcut: a panic elsewhere leaves at worst a wrong count of bytes.
@@ -115,9 +141,11 @@ mod tests {
         bound.bind(&id(2), "b".into());
         bound.bind(&id(1), "c".into());
         assert_eq!((bound.of(&id(1)), bound.of(&id(2)), bound.of(&id(3))), ("c".into(), "b".into(), "".into()));
-        bound.forget(&id(1));
-        bound.forget(&id(1));
+        bound.check_open(&id(1)).unwrap();
+        bound.close(&id(1));
+        bound.close(&id(1));
         assert!(bound.of(&id(1)).is_empty());
+        assert_eq!(bound.check_open(&id(1)).unwrap_err().code(), Code::NotFound);
         bound.bind(&id(2), Bytes::new());
         assert!(bound.of(&id(2)).is_empty());
         assert_eq!(bound.lock().bytes, 0);

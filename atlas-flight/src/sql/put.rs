@@ -4,6 +4,7 @@ use super::guard;
 use super::parameters::{self, Parameters};
 use super::prepared;
 use super::service::{SqlService, no_transactions};
+use super::settings::Settings;
 use super::update::{Action, Update};
 use crate::arrays::ArrayFormat;
 use crate::auth::{Caller, Purpose};
@@ -23,6 +24,7 @@ use atlas_store::{AttributeType, Snapshot, Store};
 use bytes::Bytes;
 use futures::TryStreamExt;
 use std::sync::Arc;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
 /// The values that a statement is run with, a row each time.
@@ -65,10 +67,16 @@ impl SqlService {
     ///
     /// # Errors
     /// As [`SqlService::change`]; `INVALID_ARGUMENT` for a query.
-    pub(crate) async fn put_update(&self, caller: &Caller, command: CommandStatementUpdate) -> Result<i64, Status> {
+    pub(crate) async fn put_update(
+        &self,
+        caller: &Caller,
+        command: CommandStatementUpdate,
+        headers: &MetadataMap,
+    ) -> Result<i64, Status> {
         no_transactions(command.transaction_id.as_ref())?;
+        let settings = self.settings_of(caller, headers)?;
         let update = self.update(&command.query)?.ok_or_else(not_an_update)?;
-        self.change(caller, &update, Rows::of_one(Parameters::default())).await
+        self.change(caller, &update, Rows::of_one(Parameters::default()), &settings).await
     }
 
     /// Runs a prepared statement that changes datasets, once for each row of values, in one commit.
@@ -83,9 +91,10 @@ impl SqlService {
     ) -> Result<i64, Status> {
         let statement = self.prepared(caller, &command.prepared_statement_handle)?;
         let update = self.update(&statement.sql)?.ok_or_else(not_an_update)?;
+        let settings = Settings::of_ticket(statement.settings.as_ref());
         if statement.parameter_count == 0 {
             // Some drivers send no batch then, others one without columns.
-            return self.change(caller, &update, Rows::of_one(Parameters::default())).await;
+            return self.change(caller, &update, Rows::of_one(Parameters::default()), &settings).await;
         }
         let (schema, rows) = batches(upload).await?;
         let count = schema.fields().len();
@@ -94,7 +103,7 @@ impl SqlService {
             return Err(status::status(Code::InvalidArgument, &message));
         }
         let spool = Spool::of(schema, rows, self.writers.limits()).await?;
-        self.change(caller, &update, Rows::Bound(spool)).await
+        self.change(caller, &update, Rows::Bound(spool), &settings).await
     }
 
     /// Takes rows of the table `datasets`; gives their number.
@@ -106,9 +115,11 @@ impl SqlService {
         caller: &Caller,
         command: CommandStatementIngest,
         upload: Upload,
+        headers: &MetadataMap,
     ) -> Result<i64, Status> {
-        let options = self.views.of(caller)?.queries.options();
-        write::ingest(&self.writers, caller, (&options.catalog, &options.schema), command, upload).await
+        let (catalog, _) = self.views.of(caller)?.queries.defaults();
+        let schema = self.settings_of(caller, headers)?.schema;
+        write::ingest(&self.writers, caller, (&catalog, &schema), command, upload).await
     }
 
     /// The change that a text asks for, if it asks for one.
@@ -137,12 +148,13 @@ impl SqlService {
         caller: &Caller,
         update: &Update,
         count: usize,
+        settings: &Settings,
     ) -> Result<Schema, Status> {
         let view = self.views.of(caller)?;
-        let store = update.store.clone().unwrap_or_else(|| view.queries.options().schema);
+        let store = update.store.clone().unwrap_or_else(|| settings.schema.clone());
         self.writers.check_store(caller, &store, "an update")?;
         let Some(columns) = &update.bound else {
-            let open = view.queries.plan_open(&update.query, ArrayFormat::Tensor).await?;
+            let open = view.queries.plan_open(&update.query, &as_tensors(settings)).await?;
             return parameters::parameter_schema(&open.plan, count);
         };
         let snapshot = view.stores.snapshot(&store)?;
@@ -158,9 +170,15 @@ impl SqlService {
     ///
     /// # Errors
     /// `PERMISSION_DENIED`, those of a query, and those of writing its rows; nothing is changed then.
-    pub(super) async fn change(&self, caller: &Caller, update: &Update, rows: Rows) -> Result<i64, Status> {
+    pub(super) async fn change(
+        &self,
+        caller: &Caller,
+        update: &Update,
+        rows: Rows,
+        settings: &Settings,
+    ) -> Result<i64, Status> {
         let view = self.views.of(caller)?;
-        let store = update.store.clone().unwrap_or_else(|| view.queries.options().schema);
+        let store = update.store.clone().unwrap_or_else(|| settings.schema.clone());
         let turn = self.writers.turn(caller, &store, "an update").await?;
         let mut results = Vec::new();
         match (rows, &update.bound) {
@@ -170,13 +188,13 @@ impl SqlService {
                     let batch = batch?;
                     for row in 0..batch.num_rows() {
                         let parameters = Parameters::from_row(&batch.slice(row, 1))?;
-                        results.push(self.rows_of(caller, update, &parameters).await?);
+                        results.push(self.rows_of(caller, update, &parameters, settings).await?);
                     }
                 }
             }
             (Rows::Few(runs), _) => {
                 for parameters in &runs {
-                    results.push(self.rows_of(caller, update, parameters).await?);
+                    results.push(self.rows_of(caller, update, parameters, settings).await?);
                 }
             }
         }
@@ -193,13 +211,24 @@ impl SqlService {
     }
 
     /// What one run of a change writes.
-    async fn rows_of(&self, caller: &Caller, update: &Update, parameters: &Parameters) -> Result<Spool, Status> {
+    async fn rows_of(
+        &self,
+        caller: &Caller,
+        update: &Update,
+        parameters: &Parameters,
+        settings: &Settings,
+    ) -> Result<Spool, Status> {
         let view = self.views.of(caller)?;
-        let planned = view.queries.plan(&update.query, parameters, ArrayFormat::Tensor).await?;
+        let planned = view.queries.plan(&update.query, parameters, &as_tensors(settings)).await?;
         let schema = Arc::clone(planned.schema());
         let batches = view.queries.batches(planned).await?;
         Spool::of(schema, batches, self.writers.limits()).await
     }
+}
+
+/// The same, with arrays as they are stored.
+fn as_tensors(settings: &Settings) -> Settings {
+    Settings { format: ArrayFormat::Tensor, ..settings.clone() }
 }
 
 /// Writes what one run gave; gives how many datasets it was.

@@ -3,9 +3,14 @@
 use super::parameters::{Parameters, parameter_schema};
 use super::prepared::{self, BoundValues};
 use super::put::Rows;
+use super::sessions::Sessions;
+use super::settings::Settings;
 use super::{browse, guard, info, placeholders, types};
-use crate::arrays::ArrayFormat;
 use crate::auth::{self, Caller, Purpose};
+use crate::life::expiring;
+use crate::running::Run;
+use crate::service::deliver::deliver;
+use crate::service::direct::respond;
 use crate::service::encode::{DataStream, one_batch};
 use crate::service::info::{flight_info, schema_bytes};
 use crate::ticket::{PreparedTicket, StatementTicket, Tickets};
@@ -29,12 +34,14 @@ use arrow_flight::{CancelStatus, FlightDescriptor, FlightInfo, Ticket};
 use bytes::Bytes;
 use prost::Message;
 use std::sync::Arc;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 /// The Flight SQL half of the server.
 pub(crate) struct SqlService {
     pub(super) views: Arc<Views>,
     pub(super) tickets: Tickets,
+    sessions: Arc<Sessions>,
     pub(super) bound: BoundValues,
     pub(super) writers: Arc<Writers>,
     info: SqlInfoData,
@@ -42,17 +49,24 @@ pub(crate) struct SqlService {
 }
 
 impl SqlService {
-    /// A service over what callers see, with these tickets.
+    /// A service over what callers see, with these tickets and sessions.
     ///
     /// # Errors
     /// An Arrow error, which the server's fixed answers do not cause.
-    pub(crate) fn new(views: Arc<Views>, tickets: Tickets, writers: Arc<Writers>) -> Result<Self, ServeError> {
+    pub(crate) fn new(
+        views: Arc<Views>,
+        tickets: Tickets,
+        sessions: Arc<Sessions>,
+        writers: Arc<Writers>,
+    ) -> Result<Self, ServeError> {
         let failed = |error: FlightError| ServeError::new(error.to_string());
+        let info = info::sql_info(&views.gate().limits, writers.is_writable()).map_err(failed)?;
         Ok(SqlService {
             views,
             tickets,
+            sessions,
             bound: BoundValues::default(),
-            info: info::sql_info(writers.is_writable()).map_err(failed)?,
+            info,
             types: types::type_info().map_err(failed)?,
             writers,
         })
@@ -64,12 +78,12 @@ impl SqlService {
         if self.update(&statement.sql)?.is_some() {
             return schema_bytes(&Schema::empty());
         }
-        let format = ArrayFormat::of_ticket(&statement.array_format);
+        let settings = Settings::of_ticket(statement.settings.as_ref());
         let view = self.views.of(caller)?;
         // With values, types are those of the answer.
         match self.parameters(&statement) {
-            Ok(parameters) => schema_bytes(view.queries.plan(&statement.sql, &parameters, format).await?.schema()),
-            Err(_) => schema_bytes(&view.queries.plan_open(&statement.sql, format).await?.schema),
+            Ok(parameters) => schema_bytes(view.queries.plan(&statement.sql, &parameters, &settings).await?.schema()),
+            Err(_) => schema_bytes(&view.queries.plan_open(&statement.sql, &settings).await?.schema),
         }
     }
 
@@ -78,9 +92,21 @@ impl SqlService {
         self.views.of(&Caller::of(request)?)
     }
 
-    /// The statement that a handle says.
+    /// What is in force for a query that comes with this request.
+    fn settings<T>(&self, request: &Request<T>) -> Result<Settings, Status> {
+        self.settings_of(&Caller::of(request)?, request.metadata())
+    }
+
+    /// What is in force for a query of this caller that comes with these headers.
+    pub(super) fn settings_of(&self, caller: &Caller, headers: &MetadataMap) -> Result<Settings, Status> {
+        self.sessions.settings(caller, headers, self.views.of(caller)?.as_ref())
+    }
+
+    /// The statement that a handle says, unless it is closed.
     pub(super) fn prepared(&self, caller: &Caller, handle: &Bytes) -> Result<PreparedTicket, Status> {
-        self.tickets.open(Purpose::Prepared, caller, handle)
+        let statement: PreparedTicket = self.tickets.open(Purpose::Prepared, caller, handle)?;
+        self.bound.check_open(&statement.id)?;
+        Ok(statement)
     }
 
     /// The values to run a statement with: those in its handle, else those bound to it last.
@@ -96,22 +122,29 @@ impl SqlService {
         &self,
         sql: &str,
         parameters: &Parameters,
-        format: ArrayFormat,
+        settings: &Settings,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let caller = Caller::of(&request)?;
         if let Some(update) = self.update(sql)? {
             // Here and once: some clients ask for no result of a statement that changes something.
-            let changed = self.change(&caller, &update, Rows::of_one(parameters.clone())).await?;
+            let changed = self.change(&caller, &update, Rows::of_one(parameters.clone()), settings).await?;
             let sql = format!("SELECT CAST({changed} AS BIGINT) AS rows_affected");
-            let info = Box::pin(self.query_info(&sql, &Parameters::default(), format, request)).await?.into_inner();
+            let info = Box::pin(self.query_info(&sql, &Parameters::default(), settings, request)).await?.into_inner();
             return Ok(Response::new(FlightInfo { total_records: changed, ..info }));
         }
-        let planned = self.views.of(&caller)?.queries.plan(sql, parameters, format).await?;
-        let array_format = format.to_string();
-        let handle = StatementTicket { sql: sql.to_string(), parameters: parameters.to_bytes()?, array_format };
-        let statement_handle = self.tickets.sealer(&caller).seal(Purpose::Statement, &handle);
-        answer(planned.schema(), &TicketStatementQuery { statement_handle }, request.into_inner())
+        let planned = self.views.of(&caller)?.queries.plan(sql, parameters, settings).await?;
+        let sealer = self.tickets.sealer(&caller);
+        let life = sealer.begin()?;
+        let handle = StatementTicket {
+            sql: sql.to_string(),
+            parameters: parameters.to_bytes()?,
+            settings: Some(settings.to_ticket()),
+            life: Some(life.clone()),
+        };
+        let statement_handle = sealer.seal(Purpose::Statement, &handle);
+        let answer = answer(planned.schema(), &TicketStatementQuery { statement_handle }, request.into_inner())?;
+        Ok(answer.map(|info| expiring(info, &life)))
     }
 
     async fn run(
@@ -119,11 +152,16 @@ impl SqlService {
         caller: &Caller,
         sql: &str,
         parameters: &Parameters,
-        format: ArrayFormat,
+        settings: &Settings,
+        mut run: Run,
     ) -> Result<Response<DataStream>, Status> {
         let view = self.views.of(caller)?;
-        let planned = view.queries.plan(sql, parameters, format).await?;
-        Ok(Response::new(view.queries.run(planned).await?))
+        let batches = async {
+            let planned = view.queries.plan(sql, parameters, settings).await?;
+            view.queries.run(planned).await
+        };
+        let batches = run.unless_cancelled(batches).await?;
+        Ok(respond(Box::pin(deliver(batches, run, self.views.gate().limits.idle_timeout))))
     }
 }
 
@@ -138,7 +176,7 @@ fn answer(
 }
 
 fn whole(batch: Result<RecordBatch, Status>) -> Result<Response<DataStream>, Status> {
-    Ok(Response::new(one_batch(batch?)))
+    Ok(respond(one_batch(batch?)?))
 }
 
 pub(super) fn no_transactions(transaction: Option<&Bytes>) -> Result<(), Status> {
@@ -158,8 +196,8 @@ impl FlightSqlService for SqlService {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         no_transactions(query.transaction_id.as_ref())?;
-        let format = ArrayFormat::of_call(request.metadata())?;
-        self.query_info(&query.query, &Parameters::default(), format, request).await
+        let settings = self.settings(&request)?;
+        self.query_info(&query.query, &Parameters::default(), &settings, request).await
     }
 
     async fn do_get_statement(
@@ -169,9 +207,10 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<DataStream>, Status> {
         let caller = Caller::of(&request)?;
         let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
+        let run = self.tickets.redeem(statement.life.as_ref())?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
-        let format = ArrayFormat::of_ticket(&statement.array_format);
-        self.run(&caller, &statement.sql, &parameters, format).await
+        let settings = Settings::of_ticket(statement.settings.as_ref());
+        self.run(&caller, &statement.sql, &parameters, &settings, run).await
     }
 
     async fn do_action_create_prepared_statement(
@@ -182,14 +221,17 @@ impl FlightSqlService for SqlService {
         no_transactions(query.transaction_id.as_ref())?;
         guard::check(&query.query)?;
         let caller = Caller::of(&request)?;
-        let format = ArrayFormat::of_call(request.metadata())?;
+        let settings = self.settings(&request)?;
         let numbered = placeholders::number(&query.query)?;
         let view = self.views.of(&caller)?;
         let (dataset_schema, parameter_schema) = match self.update(&numbered.sql)? {
             // A statement without a result changes something: drivers go by that.
-            Some(update) => (Schema::empty(), self.update_parameters(&caller, &update, numbered.count).await?),
+            Some(update) => {
+                let parameters = self.update_parameters(&caller, &update, numbered.count, &settings).await?;
+                (Schema::empty(), parameters)
+            }
             None => {
-                let open = view.queries.plan_open(&numbered.sql, format).await?;
+                let open = view.queries.plan_open(&numbered.sql, &settings).await?;
                 let parameters = parameter_schema(&open.plan, numbered.count)?;
                 (open.schema.as_ref().clone(), parameters)
             }
@@ -200,7 +242,7 @@ impl FlightSqlService for SqlService {
             parameter_count: numbered.count as u64,
             id: auth::random_id()?,
             parameters: Bytes::new(),
-            array_format: format.to_string(),
+            settings: Some(settings.to_ticket()),
         };
         let prepared_statement_handle = self.tickets.sealer(&caller).seal(Purpose::Prepared, &statement);
         Ok(ActionCreatePreparedStatementResult { prepared_statement_handle, dataset_schema, parameter_schema })
@@ -211,8 +253,10 @@ impl FlightSqlService for SqlService {
         query: ActionClosePreparedStatementRequest,
         request: Request<arrow_flight::Action>,
     ) -> Result<(), Status> {
-        let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
-        self.bound.forget(&statement.id);
+        let caller = Caller::of(&request)?;
+        let statement: PreparedTicket =
+            self.tickets.open(Purpose::Prepared, &caller, &query.prepared_statement_handle)?;
+        self.bound.close(&statement.id);
         Ok(())
     }
 
@@ -223,8 +267,8 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<FlightInfo>, Status> {
         let statement = self.prepared(&Caller::of(&request)?, &query.prepared_statement_handle)?;
         // The ticket holds the values: binding others, or closing the statement, leaves this read as it is.
-        let format = ArrayFormat::of_ticket(&statement.array_format);
-        self.query_info(&statement.sql, &self.parameters(&statement)?, format, request).await
+        let settings = Settings::of_ticket(statement.settings.as_ref());
+        self.query_info(&statement.sql, &self.parameters(&statement)?, &settings, request).await
     }
 
     async fn do_get_prepared_statement(
@@ -234,8 +278,9 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<DataStream>, Status> {
         let caller = Caller::of(&request)?;
         let statement = self.prepared(&caller, &query.prepared_statement_handle)?;
-        let format = ArrayFormat::of_ticket(&statement.array_format);
-        self.run(&caller, &statement.sql, &self.parameters(&statement)?, format).await
+        let settings = Settings::of_ticket(statement.settings.as_ref());
+        // It comes without a FlightInfo, by which it could be cancelled.
+        self.run(&caller, &statement.sql, &self.parameters(&statement)?, &settings, Run::untracked()).await
     }
 
     async fn get_flight_info_catalogs(
@@ -283,7 +328,7 @@ impl FlightSqlService for SqlService {
         query: CommandGetTables,
         request: Request<Ticket>,
     ) -> Result<Response<DataStream>, Status> {
-        let format = ArrayFormat::of_call(request.metadata())?;
+        let format = self.settings(&request)?.format;
         whole(browse::tables(&self.view(&request)?.queries, query, format).await)
     }
 
@@ -403,11 +448,15 @@ impl FlightSqlService for SqlService {
 
     async fn do_action_cancel_query(
         &self,
-        _query: ActionCancelQueryRequest,
-        _request: Request<arrow_flight::Action>,
+        query: ActionCancelQueryRequest,
+        request: Request<arrow_flight::Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
-        // A query runs only while its stream is read, and ends when that is dropped.
-        Ok(ActionCancelQueryResult { result: CancelStatus::NotCancellable.into() })
+        let info = FlightInfo::decode(query.info)
+            .map_err(|_| Status::invalid_argument("CancelQuery takes a FlightInfo, which this is not"))?;
+        let cancelled = self.tickets.cancel(&Caller::of(&request)?, &info)?;
+        let result = if cancelled { CancelStatus::Cancelled } else { CancelStatus::NotCancellable };
+        // The numbers of both kinds of answer are the same.
+        Ok(ActionCancelQueryResult { result: result.into() })
     }
 
     async fn get_flight_info_substrait_plan(

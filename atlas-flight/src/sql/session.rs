@@ -1,13 +1,13 @@
 //! Planning and running queries, read-only.
 
 use super::parameters::Parameters;
-use super::session_options::SessionOptions;
+use super::settings::Settings;
 use super::workers::Workers;
 use super::{boundary, guard};
 use crate::arrays::{ArrayFormat, Shaped};
-use crate::limits::{self, Admission, Deadline, Limits, ResultCount};
+use crate::limits::{self, Deadline, Gate, ResultCount};
 use crate::observe::Call;
-use crate::service::encode::{DataStream, batch_bytes, query_stream};
+use crate::service::encode::{FrameStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -31,8 +31,7 @@ use tonic::{Code, Status};
 pub(crate) struct Queries {
     context: SessionContext,
     workers: Arc<Workers>,
-    limits: Limits,
-    admission: Arc<Admission>,
+    gate: Arc<Gate>,
 }
 
 /// A query whose parameters may be open.
@@ -47,18 +46,15 @@ pub(crate) struct Open {
 pub(crate) struct Planned {
     plan: LogicalPlan,
     columns: Shaped,
+    settings: Settings,
+    /// Planning is a part of what a query does.
+    deadline: Deadline,
 }
 
 impl Queries {
-    /// Queries of the stores that are mounted in `context`, on these threads, within the limits; `admission` counts those of
-    /// all users.
-    pub(crate) fn new(
-        context: SessionContext,
-        workers: Arc<Workers>,
-        limits: Limits,
-        admission: Arc<Admission>,
-    ) -> Self {
-        Queries { context, workers, limits, admission }
+    /// Queries of the stores that are mounted in `context`, on these threads; `gate` counts those of all users.
+    pub(crate) fn new(context: SessionContext, workers: Arc<Workers>, gate: Arc<Gate>) -> Self {
+        Queries { context, workers, gate }
     }
 
     /// A session of its own for one request: it shares the mounted stores and nothing that a query could set.
@@ -66,24 +62,44 @@ impl Queries {
         SessionContext::new_with_state(self.context.state())
     }
 
-    /// The session's options.
-    pub(crate) fn options(&self) -> SessionOptions {
-        let state = self.context.state();
-        let catalog = &state.config_options().catalog;
-        SessionOptions { catalog: catalog.default_catalog.clone(), schema: catalog.default_schema.clone() }
+    /// The state of a request's session with these settings.
+    fn state(&self, settings: &Settings) -> SessionState {
+        settings.apply(self.session().state())
     }
 
-    /// Plans `sql` with its parameters, if any, left open; its array columns come in this format.
+    /// The one catalog, and the schema of tables that are named without one unless a session has another.
+    pub(crate) fn defaults(&self) -> (String, String) {
+        let state = self.context.state();
+        let catalog = &state.config_options().catalog;
+        (catalog.default_catalog.clone(), catalog.default_schema.clone())
+    }
+
+    /// Does `planning` within the limits of time and of plans at a time.
+    async fn within<T: Send + 'static>(
+        &self,
+        deadline: Deadline,
+        planning: impl Future<Output = Result<T, Status>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let permit = deadline.within(self.gate.plans.admit()).await??;
+        // The place goes along: a plan that is given up frees it no earlier than its thread is free.
+        let planning = async move {
+            let _held_while_it_is_planned = permit;
+            planning.await
+        };
+        deadline.within(self.workers.plan(planning)).await?
+    }
+
+    /// Plans `sql` with its parameters, if any, left open.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` and `NOT_FOUND` for what the query gets wrong, `PERMISSION_DENIED` where it would change
-    /// something, `RESOURCE_EXHAUSTED` where it is too much to plan.
-    pub(crate) async fn plan_open(&self, sql: &str, format: ArrayFormat) -> Result<Open, Status> {
+    /// something, `RESOURCE_EXHAUSTED` where it is too much to plan, or planning takes too long.
+    pub(crate) async fn plan_open(&self, sql: &str, settings: &Settings) -> Result<Open, Status> {
         guard::check(sql)?;
         if let Some(call) = Call::current() {
             call.states(sql, false);
         }
-        let (state, sql) = (self.session().state(), sql.to_string());
+        let (state, sql, format) = (self.state(settings), sql.to_string(), settings.format);
         let planning = async move {
             let plan = parse(&state, &sql).await?;
             let analyzed = result_schema(&state, &plan);
@@ -96,10 +112,10 @@ impl Queries {
             let schema = Arc::clone(shaped(format, &schema)?.schema());
             Ok(Open { plan, schema })
         };
-        self.workers.plan(planning).await
+        self.within(Deadline::of(&self.gate.limits), planning).await
     }
 
-    /// Plans `sql` with values for all of its parameters; its array columns come in this format.
+    /// Plans `sql` with values for all of its parameters.
     ///
     /// # Errors
     /// As [`Queries::plan_open`]; `INVALID_ARGUMENT` where values are missing.
@@ -107,13 +123,15 @@ impl Queries {
         &self,
         sql: &str,
         parameters: &Parameters,
-        format: ArrayFormat,
+        settings: &Settings,
     ) -> Result<Planned, Status> {
         guard::check(sql)?;
         if let Some(call) = Call::current() {
             call.states(sql, !parameters.is_empty());
         }
-        let (state, sql, parameters) = (self.session().state(), sql.to_string(), parameters.clone());
+        let deadline = Deadline::of(&self.gate.limits);
+        let (state, sql, parameters) = (self.state(settings), sql.to_string(), parameters.clone());
+        let settings = settings.clone();
         let planning = async move {
             let mut plan = parse(&state, &sql).await?;
             if !parameters.is_empty() {
@@ -121,10 +139,10 @@ impl Queries {
             } else if let Some(name) = plan.get_parameter_names().ok().and_then(|names| names.into_iter().min()) {
                 return Err(status::status(Code::InvalidArgument, &format!("parameter {name} has no value")));
             }
-            let columns = shaped(format, &result_schema(&state, &plan)?)?;
-            Ok(Planned { plan, columns })
+            let columns = shaped(settings.format, &result_schema(&state, &plan)?)?;
+            Ok(Planned { plan, columns, settings, deadline })
         };
-        self.workers.plan(planning).await
+        self.within(deadline, planning).await
     }
 
     /// Runs a query within the limits, batch by batch as the stream is polled; dropping the stream stops it.
@@ -132,7 +150,7 @@ impl Queries {
     /// # Errors
     /// What planning the execution fails with, and `RESOURCE_EXHAUSTED` where the plan passes a limit, or too many queries
     /// wait; later errors are in the stream.
-    pub(crate) async fn run(&self, query: Planned) -> Result<DataStream, Status> {
+    pub(crate) async fn run(&self, query: Planned) -> Result<FrameStream, Status> {
         let schema = Arc::clone(query.schema());
         let call = Call::current();
         let batches = self.batches(query).await?.inspect_ok(move |batch| {
@@ -140,7 +158,7 @@ impl Queries {
                 call.sends_batch(batch.num_rows());
             }
         });
-        Ok(query_stream(&schema, batches))
+        query_stream(&schema, batches)
     }
 
     /// The batches of a query's result, as [`Queries::run`] sends them.
@@ -151,11 +169,11 @@ impl Queries {
         &self,
         query: Planned,
     ) -> Result<BoxStream<'static, Result<RecordBatch, Status>>, Status> {
-        let deadline = Deadline::of(&self.limits);
-        let permit = deadline.within(self.admission.admit()).await??;
-        let Planned { plan, columns } = query;
-        let query = DataFrame::new(self.state_of_query()?, plan);
-        let read_limit = self.limits.read_bytes;
+        let limits = &self.gate.limits;
+        let Planned { plan, columns, settings, deadline } = query;
+        let permit = deadline.within(self.gate.queries.admit()).await??;
+        let query = DataFrame::new(self.state_of_query(&settings)?, plan);
+        let read_limit = limits.read_bytes;
         let check = move |plan: &dyn ExecutionPlan| match read_limit {
             Some(_) => {
                 let reads = atlas_sql::planned_reads(plan)?;
@@ -163,11 +181,11 @@ impl Queries {
             }
             None => Ok(()),
         };
-        let memory_bytes = self.limits.memory_bytes;
+        let memory_bytes = limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
         let (plan, batches) = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
         let reads = ReadsAtEnd { plan, call: Call::current() };
-        let mut count = ResultCount::new(&self.limits);
+        let mut count = ResultCount::new(limits);
         let batches = deadline.limit(batches).map(move |batch| {
             let _held_while_the_query_runs = (&permit, &reads);
             let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
@@ -179,9 +197,9 @@ impl Queries {
     }
 
     /// The state that one query runs in: it has memory of its own.
-    fn state_of_query(&self) -> Result<SessionState, Status> {
-        let state = self.session().state();
-        let Some(bytes) = self.limits.memory_bytes else { return Ok(state) };
+    fn state_of_query(&self, settings: &Settings) -> Result<SessionState, Status> {
+        let state = self.state(settings);
+        let Some(bytes) = self.gate.limits.memory_bytes else { return Ok(state) };
         let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env())
             .with_memory_pool(Arc::new(FairSpillPool::new(bytes)))
             .build_arc()

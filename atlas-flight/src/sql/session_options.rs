@@ -1,7 +1,6 @@
-//! The session actions: `SetSessionOptions`, `GetSessionOptions` and `CloseSession`.
+//! The messages of the session actions: `SetSessionOptions`, `GetSessionOptions` and `CloseSession`.
 //!
-//! A session has two options, `catalog` and `schema`, and both are fixed: a query names other schemas in its text.
-//! arrow-flight does not define the messages; they are those of `Flight.proto`.
+//! arrow-flight does not define them; they are those of `Flight.proto`. What they do is in `sessions`.
 
 use prost::Message;
 use std::collections::HashMap;
@@ -97,67 +96,4 @@ pub(crate) struct CloseSessionResult {
     /// 1: closed.
     #[prost(int32, tag = "1")]
     pub(crate) status: i32,
-}
-
-/// A session's options and their values.
-pub(crate) struct SessionOptions {
-    /// The default catalog.
-    pub(crate) catalog: String,
-    /// The default schema.
-    pub(crate) schema: String,
-}
-
-impl SessionOptions {
-    /// The answer to `GetSessionOptions`.
-    pub(crate) fn get(&self) -> GetSessionOptionsResult {
-        let text = |text: &String| OptionValue { value: Some(option_value::Value::Text(text.clone())) };
-        GetSessionOptionsResult {
-            session_options: [("catalog".into(), text(&self.catalog)), ("schema".into(), text(&self.schema))].into(),
-        }
-    }
-
-    /// The answer to `SetSessionOptions`: an option takes the value that it has, and no other.
-    pub(crate) fn set(&self, request: &SetSessionOptionsRequest) -> SetSessionOptionsResult {
-        let mut errors = HashMap::new();
-        for (name, value) in &request.session_options {
-            let current = match name.as_str() {
-                "catalog" => Some(&self.catalog),
-                "schema" => Some(&self.schema),
-                _ => None,
-            };
-            let kind = match (current, &value.value) {
-                (None, _) => OptionErrorKind::InvalidName,
-                (Some(current), Some(option_value::Value::Text(text))) if current == text => continue,
-                (Some(_), _) => OptionErrorKind::InvalidValue,
-            };
-            errors.insert(name.clone(), OptionError { value: kind.into() });
-        }
-        SetSessionOptionsResult { errors }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn options_that_cannot_be_set_say_why() {
-        let options = SessionOptions { catalog: "atlas".into(), schema: "fleet".into() };
-        let text = |text: &str| OptionValue { value: Some(option_value::Value::Text(text.into())) };
-        let request = SetSessionOptionsRequest {
-            session_options: [
-                ("catalog".to_string(), text("atlas")),
-                ("schema".to_string(), text("other")),
-                ("memory".to_string(), text("all")),
-            ]
-            .into(),
-        };
-        let request = SetSessionOptionsRequest::decode(&*request.encode_to_vec()).unwrap();
-        let errors = options.set(&request).errors;
-        assert_eq!(errors.len(), 2);
-        assert_eq!(errors["schema"].value, OptionErrorKind::InvalidValue as i32);
-        assert_eq!(errors["memory"].value, OptionErrorKind::InvalidName as i32);
-        assert_eq!(options.get().session_options["schema"], text("fleet"));
-    }
 }

@@ -3,8 +3,9 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use atlas_store::{ArrayData, ArraySchema, Cells, CreateOptions, DType, Scalar, Store};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// What a run of the command left behind.
 pub(crate) struct Run {
@@ -16,7 +17,12 @@ pub(crate) struct Run {
 
 /// Runs `atlas` with these arguments.
 pub(crate) fn atlas<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Run {
-    let output: Output = command().args(arguments).stdin(Stdio::null()).output().unwrap();
+    run(command().args(arguments))
+}
+
+/// Runs a command that [`command`] began.
+pub(crate) fn run(command: &mut Command) -> Run {
+    let output: Output = command.stdin(Stdio::null()).output().unwrap();
     Run {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -29,7 +35,53 @@ pub(crate) fn atlas<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Run {
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atlas"));
     command.env_remove("RUST_BACKTRACE").env_remove("RUST_LOG");
+    for credential in ["ATLAS_TOKEN", "ATLAS_USER", "ATLAS_PASSWORD"] {
+        command.env_remove(credential);
+    }
     command
+}
+
+/// `atlas serve` as a process, which is killed when it is dropped.
+pub(crate) struct Served {
+    child: Child,
+    /// `grpc://host:port`, or with TLS.
+    pub(crate) uri: String,
+}
+
+/// Starts `atlas serve` with these options (on a free port, if they name none), and waits until it listens.
+pub(crate) fn serve(options: &[&str]) -> Served {
+    let mut command = command();
+    command.arg("serve").args(options).stdout(Stdio::piped());
+    if !options.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let uri = lines.by_ref().find_map(|line| {
+        line.unwrap().strip_prefix("serving on ").map(|rest| rest.split_whitespace().next().unwrap().to_owned())
+    });
+    std::thread::spawn(move || lines.for_each(drop));
+    Served { child, uri: uri.expect("it serves") }
+}
+
+impl Served {
+    /// `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        self.uri.split_once("://").unwrap().1
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Run {

@@ -5,8 +5,9 @@ use super::decode::check_bools;
 use super::fetch::{Fetched, PendingFetch};
 use super::hooks::{Meter, ReadHooks};
 use super::layout::{PART_BYTES, cell_width};
-use super::output::{Target, Texts, cells_of, check_memory, join, lock, rooms, targets, zeros};
+use super::output::{Target, Texts, cells_of, check_memory, join, lock, rooms, targets};
 use super::plan::{FamilyPlan, ReadPlan, Slot};
+use super::spare::cells_for;
 use crate::cells::{ArrayData, Cells};
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
@@ -35,8 +36,11 @@ impl ReadPlan {
     /// result does not fit in memory, `Cancelled` if the hooks say so.
     pub fn execute(&self, hooks: ReadHooks<'_>) -> Result<Vec<ArrayData>> {
         check_memory(self.output_bytes())?;
-        let mut cells: Vec<Cells> =
-            self.outputs().iter().map(|output| zeros(output.dtype, cells_of(&output.shape))).collect();
+        let mut cells: Vec<Cells> = self
+            .outputs()
+            .iter()
+            .map(|output| cells_for(hooks.spare(), output.dtype, cells_of(&output.shape)))
+            .collect();
         self.fill(&mut cells, self.is_stacked, hooks)?;
         let arrays = self.outputs().iter().zip(cells);
         Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.clone(), cells)).collect())
@@ -53,7 +57,7 @@ impl ReadPlan {
         };
         check_memory(self.output_bytes())?;
         let count = family.items.iter().map(|item| cells_of(item.wanted.region.shape())).sum();
-        let mut cells = zeros(family.dtype, count);
+        let mut cells = cells_for(hooks.spare(), family.dtype, count);
         self.fill(slice::from_mut(&mut cells), true, hooks)?;
         Ok(cells)
     }

@@ -1,5 +1,6 @@
 //! Following a bulk read, and ending it.
 
+use super::spare::SpareMemory;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,11 +54,12 @@ pub struct ReadProgress {
     pub total_bytes: u64,
 }
 
-/// What is told of a read's progress, and what can end it. None of either by default.
+/// What is told of a read's progress, what can end it, and what memory it may use. None of these by default.
 #[derive(Clone, Copy, Default)]
 pub struct ReadHooks<'a> {
     on_progress: Option<&'a (dyn Fn(ReadProgress) + Sync)>,
     cancel: Option<&'a CancelToken>,
+    spare: Option<&'a SpareMemory>,
 }
 
 impl fmt::Debug for ReadHooks<'_> {
@@ -83,6 +85,16 @@ impl<'a> ReadHooks<'a> {
     #[must_use]
     pub fn cancelled_by(self, token: &'a CancelToken) -> Self {
         ReadHooks { cancel: Some(token), ..self }
+    }
+
+    /// The same, whose results lie in memory of `spare` as far as there is some that fits.
+    #[must_use]
+    pub fn reusing(self, spare: &'a SpareMemory) -> Self {
+        ReadHooks { spare: Some(spare), ..self }
+    }
+
+    pub(super) fn spare(&self) -> Option<&'a SpareMemory> {
+        self.spare
     }
 
     /// # Errors

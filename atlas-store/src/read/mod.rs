@@ -11,6 +11,7 @@ mod output;
 mod pages;
 mod plan;
 mod segment;
+mod spare;
 
 pub(crate) use assemble::{fill_cells, scatter};
 pub use cache::CacheTotals;
@@ -21,3 +22,4 @@ pub(crate) use pages::ranges_of;
 pub use plan::{Output, ReadPlan};
 pub(crate) use plan::{Planner, check_extent};
 pub(crate) use segment::{Segment, SegmentPool, View};
+pub use spare::SpareMemory;

@@ -6,9 +6,9 @@ mod line;
 
 use crate::cli::failure::{say, tell};
 use crate::cli::results::Format;
+use crate::cli::session::Session;
 use crate::cli::{Failure, Output, statement};
 use command::{Command, HELP};
-use datafusion::prelude::SessionContext;
 use interrupt::Interrupt;
 use line::Lines;
 use rustyline::error::ReadlineError;
@@ -27,7 +27,7 @@ const MOST_HISTORY: usize = 10_000;
 
 /// A session on a terminal.
 pub(crate) struct Shell {
-    context: SessionContext,
+    session: Session,
     format: Format,
     timing: bool,
     most_rows: Option<usize>,
@@ -40,7 +40,7 @@ impl Shell {
     /// # Errors
     /// `Failed` where the terminal cannot be used.
     pub(crate) fn new(
-        context: SessionContext,
+        session: Session,
         format: Format,
         timing: bool,
         most_rows: Option<usize>,
@@ -56,7 +56,7 @@ impl Shell {
         }
         let most_rows = most_rows.or(Some(MOST_ROWS));
         let timing = timing || format == Format::Table;
-        Ok(Shell { context, format, timing, most_rows, editor, history, interrupt: Interrupt::new()? })
+        Ok(Shell { session, format, timing, most_rows, editor, history, interrupt: Interrupt::new()? })
     }
 
     /// Reads and executes statements until the end of input.
@@ -81,6 +81,7 @@ impl Shell {
                 Err(error) => return Err(Failure::failed(format!("the terminal: {error}"))),
             }
         }
+        runtime.block_on(self.session.close());
         Ok(())
     }
 
@@ -109,7 +110,7 @@ impl Shell {
     }
 
     fn execute(&self, runtime: &Runtime, sql: &str) {
-        let work = statements(self.context.clone(), sql.to_owned(), self.format, self.most_rows, self.timing);
+        let work = statements(self.session.clone(), sql.to_owned(), self.format, self.most_rows, self.timing);
         match self.interrupt.run(runtime, work) {
             Ok(()) | Err(Failure::BrokenPipe) => {}
             Err(Failure::Usage(message) | Failure::Failed(message)) => say(message),
@@ -118,7 +119,7 @@ impl Shell {
 }
 
 async fn statements(
-    context: SessionContext,
+    session: Session,
     sql: String,
     format: Format,
     most_rows: Option<usize>,
@@ -126,7 +127,7 @@ async fn statements(
 ) -> Result<(), Failure> {
     for parsed in statement::parse(&sql)? {
         let mut out = Output::stdout();
-        let ran = statement::run(&context, parsed, format, most_rows, &mut out).await?;
+        let ran = statement::run(&session, parsed, format, most_rows, &mut out).await?;
         out.flush()?;
         if timing {
             tell(ran.summary());

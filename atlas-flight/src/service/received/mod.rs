@@ -72,7 +72,7 @@ pub(super) fn check(message: FlightData) -> Result<FlightData, Status> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
-    use crate::service::encode::{batch_message, schema_message};
+    use crate::service::frame::tests::sent;
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
     use std::sync::Arc;
     use tonic::Code;
@@ -85,14 +85,15 @@ mod tests {
 
     #[test]
     fn what_is_true_passes() {
-        check(schema_message(&batch().schema())).unwrap();
-        check(batch_message(&batch()).unwrap()).unwrap();
+        for message in sent(&batch()) {
+            check(message).unwrap();
+        }
         check(FlightData::default()).unwrap();
     }
 
     #[test]
     fn claims_beyond_the_body_are_refused() {
-        let message = batch_message(&batch()).unwrap();
+        let [_, message] = sent(&batch());
         for cut in [0, 8, message.data_body.len() - 64] {
             let short = FlightData { data_body: message.data_body.slice(..cut), ..message.clone() };
             let status = check(short).unwrap_err();
