@@ -7,7 +7,7 @@
 //!
 //! A request goes [`auth`] (whose is it?) → `service` (routing) → `view` (what may that user see?) → `sql` or [`bulk`]
 //! (planning) → a stream of Arrow batches. Errors become gRPC codes in `status`; the tickets that clients carry back are
-//! made and opened in `ticket`. [`client`] is the other end of the wire.
+//! made and opened in `ticket`. `observe` logs and counts every call, and `refresh` follows the stores' writers. [`client`] is the other end of the wire.
 
 pub mod arrays;
 pub mod auth;
@@ -20,7 +20,9 @@ pub mod write;
 mod connections;
 mod life;
 mod limits;
+mod observe;
 mod recent;
+mod refresh;
 mod running;
 mod service;
 mod sql;

@@ -115,6 +115,12 @@ impl Admission {
         Admission { what, running, waiting: AtomicUsize::new(0), most, most_waiting }
     }
 
+    /// How many run, and how many wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let running = self.most.saturating_sub(self.running.available_permits());
+        (running, self.waiting.load(Ordering::Acquire))
+    }
+
     /// Waits until one more may run, which it may as long as it holds the permit.
     ///
     /// # Errors

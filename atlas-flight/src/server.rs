@@ -1,13 +1,17 @@
-//! The server: a listener, the Flight service and the health service.
+//! The server: a listener, the Flight service and the health service; a second listener for metrics.
 
 use crate::auth::{Authenticated, Authenticator, Key, Users, follow_users};
 use crate::connections;
 use crate::limits::Limits;
+use crate::observe::{self, Health, Metrics, Observed, ProcessNumbers, StoreNumbers};
+use crate::refresh;
 use crate::service::AtlasService;
+use crate::service::direct::Direct;
 use crate::service::ended::EndNoted;
 use crate::ticket::Tickets;
-use crate::service::direct::Direct;
 use crate::tls::Tls;
+use crate::view::Views;
+use crate::write::Writers;
 use arrow_flight::flight_service_server::FlightServiceServer;
 use atlas_store::Store;
 use std::collections::HashSet;
@@ -17,7 +21,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 
 /// How long streams that run may go on after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -56,6 +63,11 @@ pub struct ServerOptions {
     pub writable: bool,
     /// Listens where other machines can connect, though there is no TLS or no login.
     pub insecure: bool,
+    /// Where `/metrics` and `/healthz` are served (`host:port`), over plain HTTP and to whoever connects; nowhere if it is
+    /// not said. They tell the names of stores and how much is done, and nothing of what is stored or asked.
+    pub metrics: Option<String>,
+    /// How often to look for new snapshots of the stores; never if it is not said.
+    pub refresh: Option<Duration>,
 }
 
 impl Default for ServerOptions {
@@ -69,6 +81,8 @@ impl Default for ServerOptions {
             limits: Limits::default(),
             writable: false,
             insecure: false,
+            metrics: None,
+            refresh: None,
         }
     }
 }
@@ -106,6 +120,10 @@ pub struct Server {
     authenticator: Arc<Authenticator>,
     limits: Limits,
     tls: Option<Tls>,
+    metrics: Arc<Metrics>,
+    metrics_listener: Option<(TcpListener, SocketAddr)>,
+    /// What goes on beside the calls; it ends with the server.
+    tasks: JoinSet<()>,
 }
 
 /// Why a server does not start, or stops; one line.
@@ -149,15 +167,7 @@ impl Server {
         options: ServerOptions,
     ) -> Result<Self, ServeError> {
         check_names(&stores)?;
-        let failed = |error: std::io::Error| {
-            let reason = match error.kind() {
-                std::io::ErrorKind::AddrInUse => "the port is in use".to_string(),
-                std::io::ErrorKind::AddrNotAvailable => "the address is not of this machine".to_string(),
-                std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
-                _ => error.to_string(),
-            };
-            ServeError::new(format!("cannot listen on {listen}: {reason}"))
-        };
+        let failed = |error: std::io::Error| cannot_listen(listen, &error);
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen).await.map_err(failed)?.collect();
         let open = addresses.iter().find(|address| !address.ip().is_loopback());
         if let (Some(open), Some(missing), false) = (open, options.missing(), options.insecure) {
@@ -165,7 +175,18 @@ impl Server {
             let message = format!("cannot listen on {listen}: other machines can connect to {ip}, and {missing}");
             return Err(ServeError::new(message));
         }
-        let ServerOptions { tls, users, key, token_lifetime, ticket_lifetime, limits, writable, insecure: _ } = options;
+        let ServerOptions {
+            tls,
+            users,
+            key,
+            token_lifetime,
+            ticket_lifetime,
+            limits,
+            writable,
+            insecure: _,
+            metrics: metrics_at,
+            refresh,
+        } = options;
         let key = key.map_or_else(Key::random, Ok)?;
         for named in users.iter().flat_map(Users::named_stores) {
             if !stores.iter().any(|(name, _)| name == named) {
@@ -176,8 +197,24 @@ impl Server {
         let authenticator = Arc::new(Authenticator::new(users, key.clone(), token_lifetime, failures)?);
         let listener = TcpListener::bind(&*addresses).await.map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        let service = AtlasService::new(stores, limits.clone(), Tickets::new(key, ticket_lifetime), writable)?;
-        Ok(Server { listener, local_addr, service, authenticator, limits, tls })
+        let writers = Writers::new(&stores, writable, limits.clone());
+        let views = Arc::new(Views::new(stores.clone(), limits.clone())?);
+        let names: Vec<String> = stores.iter().map(|(name, _)| name.clone()).collect();
+        let numbers = StoreNumbers::new(stores.clone(), Arc::clone(views.gate()));
+        let metrics = Arc::new(Metrics::new(&names, vec![Box::new(numbers), Box::new(ProcessNumbers::new())]));
+        let metrics_listener = match &metrics_at {
+            Some(address) => Some(listen_for_metrics(address).await?),
+            None => None,
+        };
+        let mut tasks = JoinSet::new();
+        if let Some(every) = refresh {
+            for (name, store) in stores {
+                let (metrics, given) = (Arc::clone(&metrics), Arc::clone(views.given()));
+                tasks.spawn(refresh::follow(name, store, every, metrics, given));
+            }
+        }
+        let service = AtlasService::new(views, writers, Tickets::new(key, ticket_lifetime))?;
+        Ok(Server { listener, local_addr, service, authenticator, limits, tls, metrics, metrics_listener, tasks })
     }
 
     /// The address that the server is bound to.
@@ -185,17 +222,32 @@ impl Server {
         self.local_addr
     }
 
-    /// Serves until `shutdown` is ready, then lets running streams end, for ten seconds at most.
+    /// The address that metrics are served on, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().map(|(_, address)| *address)
+    }
+
+    /// Serves until `shutdown` is ready, then lets running streams end, for ten seconds at most. Meanwhile the health
+    /// service says `NOT_SERVING`, and `/healthz` 503.
     ///
     /// # Errors
     /// Where the listener fails.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let flight = FlightServiceServer::new(self.service)
             .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
         // Health alone is anybody's to ask.
-        let flight = Authenticated::new(EndNoted(Direct::new(flight)), Arc::clone(&self.authenticator), self.limits.message_bytes);
-        let (health_reporter, health) = tonic_health::server::health_reporter();
+        let flight = Authenticated::new(
+            EndNoted(Direct::new(flight)),
+            Arc::clone(&self.authenticator),
+            self.limits.message_bytes,
+        );
+        let flight = Observed::new(flight, Arc::clone(&self.metrics));
+        let healthz = Arc::new(Health::default());
+        if let Some((listener, _)) = self.metrics_listener {
+            self.tasks.spawn(observe::serve(listener, Arc::clone(&self.metrics), Arc::clone(&healthz)));
+        }
+        let (mut health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<FlightServiceServer<AtlasService>>().await;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut server = tonic::transport::Server::builder()
@@ -223,7 +275,13 @@ impl Server {
             () = shutdown => {}
         }
         tracing::info!("stopping");
+        healthz.drain();
+        health_reporter.set_not_serving::<FlightServiceServer<AtlasService>>().await;
+        health_reporter.set_service_status("", ServingStatus::NotServing).await;
         drop(stop);
+        // Those who watch have been told, and their streams end: nobody has to wait for them.
+        health_reporter.clear_service_status(<FlightServiceServer<AtlasService> as NamedService>::NAME).await;
+        health_reporter.clear_service_status("").await;
         match tokio::time::timeout(DRAIN, serving).await {
             Ok(served) => served.map_err(failed),
             Err(_) => {
@@ -232,6 +290,23 @@ impl Server {
             }
         }
     }
+}
+
+async fn listen_for_metrics(address: &str) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |error: std::io::Error| cannot_listen(address, &error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+fn cannot_listen(address: &str, error: &std::io::Error) -> ServeError {
+    let reason = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "the port is in use".to_string(),
+        std::io::ErrorKind::AddrNotAvailable => "the address is not of this machine".to_string(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_string(),
+        _ => error.to_string(),
+    };
+    ServeError::new(format!("cannot listen on {address}: {reason}"))
 }
 
 fn check_names(stores: &[(String, Store)]) -> Result<(), ServeError> {

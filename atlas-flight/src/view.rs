@@ -1,7 +1,7 @@
 //! What a caller sees of the server: the stores that it may read, and SQL over these and no others.
 
 use crate::auth::Caller;
-use crate::bulk::Stores;
+use crate::bulk::{Given, Stores};
 use crate::limits::{Gate, Limits};
 use crate::server::ServeError;
 use crate::sql::{Queries, Workers};
@@ -32,6 +32,7 @@ pub(crate) struct Views {
     mounted: SessionContext,
     workers: Arc<Workers>,
     gate: Arc<Gate>,
+    given: Arc<Given>,
     made: Mutex<HashMap<Vec<String>, Arc<View>>>,
 }
 
@@ -45,12 +46,18 @@ impl Views {
         let workers = Workers::new().map_err(|error| ServeError::new(format!("cannot start threads: {error}")))?;
         let mounted = atlas_sql::session(&stores).map_err(failed)?;
         let gate = Arc::new(Gate::new(limits));
-        Ok(Views { stores, mounted, workers: Arc::new(workers), gate, made: Mutex::default() })
+        let (workers, given) = (Arc::new(workers), Arc::new(Given::default()));
+        Ok(Views { stores, mounted, workers, gate, given, made: Mutex::default() })
     }
 
     /// The limits, and who is within them.
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// The snapshots that tickets were given for.
+    pub(crate) fn given(&self) -> &Arc<Given> {
+        &self.given
     }
 
     /// What `caller` sees.
@@ -66,8 +73,14 @@ impl Views {
             return Ok(Arc::clone(view));
         }
         let context = self.mount(&names).map_err(|error| status::from_datafusion(&error))?;
-        let stores = Stores::new(readable().cloned().collect(), Arc::clone(&self.workers), Arc::clone(&self.gate));
-        let queries = Queries::new(context, Arc::clone(&self.workers), Arc::clone(&self.gate));
+        let (workers, gate) = (Arc::clone(&self.workers), Arc::clone(&self.gate));
+        let stores = Stores::new(
+            readable().cloned().collect(),
+            Arc::clone(&workers),
+            Arc::clone(&gate),
+            Arc::clone(&self.given),
+        );
+        let queries = Queries::new(context, workers, gate);
         let view = Arc::new(View { stores, queries });
         made.insert(names, Arc::clone(&view));
         Ok(view)

@@ -82,5 +82,5 @@ mod yielding;
 pub use error::describe;
 pub use mount::{is_of_store, register, session};
 pub use options::{Options, OutOfBounds};
-pub use reads::{Reads, planned_reads};
+pub use reads::{DoneReads, Reads, done_reads, planned_reads};
 pub use select::select_datasets;

@@ -46,6 +46,31 @@ fn a_refresh_without_a_change_reads_no_catalog() {
     }
 }
 
+#[test]
+fn readers_do_not_wait_for_a_refresh() {
+    let inner: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let double = Double::new(inner.clone());
+    let writer = Store::create_on(inner, CreateOptions::default()).unwrap();
+    let reader = Store::open_on(double.storage()).unwrap();
+    writer.create_dataset("a").unwrap();
+    writer.flush().unwrap();
+    let held = double.hold_reads();
+    let refreshing = std::thread::spawn({
+        let reader = reader.clone();
+        move || reader.refresh().unwrap()
+    });
+    while !double.is_asked() {
+        std::thread::yield_now();
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send((reader.snapshot().dataset_count(), reader)).unwrap());
+    let (before, reader) = receiver.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(before, 0);
+    drop(held);
+    assert!(refreshing.join().unwrap());
+    assert_eq!(reader.snapshot().dataset_count(), 1);
+}
+
 const VARIANTS: [(MetaFormat, MetaCompression); 6] = [
     (MetaFormat::Json, MetaCompression::None),
     (MetaFormat::Json, MetaCompression::Zstd),

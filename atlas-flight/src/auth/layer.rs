@@ -1,6 +1,7 @@
 //! The step that every call passes before it is routed.
 
 use super::Authenticator;
+use crate::observe::Call;
 use crate::status;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -78,6 +79,9 @@ async fn admit(authenticator: &Authenticator, mut request: Request<Body>) -> Res
             return Err(status);
         }
     };
+    if let Some(call) = Call::current() {
+        call.is_of(&caller.user);
+    }
     if request.uri().path() == HANDSHAKE {
         let token = authenticator.token(&caller, request.headers())?;
         request.extensions_mut().insert(token);

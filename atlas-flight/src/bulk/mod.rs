@@ -17,6 +17,7 @@ pub mod request;
 
 mod column;
 mod coordinates;
+mod given;
 mod list;
 mod memory;
 mod plan;
@@ -24,6 +25,7 @@ mod read;
 mod selection;
 mod stores;
 
+pub(crate) use given::Given;
 pub(crate) use list::list;
 pub(crate) use plan::plan;
 pub(crate) use read::read;

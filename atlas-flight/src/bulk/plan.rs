@@ -5,6 +5,7 @@ use super::stores::Stores;
 use super::{column, coordinates, read, selection};
 use crate::life::expiring;
 use crate::limits::{self, Deadline, Limits};
+use crate::observe::Call;
 use crate::service::info::flight_info;
 use crate::status;
 use crate::ticket::{ColumnTicket, RegionTicket, Sealer, StackedTicket, runs_of};
@@ -41,6 +42,9 @@ pub(super) async fn try_plan(
     request: StackedRequest,
     descriptor: FlightDescriptor,
 ) -> Result<Result<FlightInfo, Status>, Status> {
+    if let Some(call) = Call::current() {
+        call.stacks();
+    }
     if let Err(wrong) = request.check() {
         return Ok(Err(wrong));
     }

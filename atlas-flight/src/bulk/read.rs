@@ -4,6 +4,7 @@ use super::column::{self, DATASET};
 use super::coordinates;
 use super::memory;
 use super::stores::Stores;
+use crate::observe::Call;
 use crate::service::encode::{FrameStream, conform, frame_stream};
 use crate::status;
 use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
@@ -15,7 +16,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use atlas_sql::tensor;
-use atlas_store::{CancelToken, DType, Output, ReadHooks, Region, Snapshot, SpareMemory};
+use atlas_store::{CancelToken, DType, Output, ReadHooks, ReadPlan, Region, Snapshot, SpareMemory};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ struct Part {
     cancel: CancelToken,
     /// Of the batches that were sent.
     spare: SpareMemory,
+    call: Option<Call>,
 }
 
 /// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
@@ -50,7 +52,8 @@ struct Part {
 pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<FrameStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
     let permit = stores.gate().bulk_reads.admit().await?;
-    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket)).await;
+    let call = Call::current();
+    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, call)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
     let schema = Arc::clone(&part.schema);
     let guard = part.cancel.guard();
@@ -124,7 +127,10 @@ fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<R
 }
 
 impl Part {
-    fn open(snapshot: Snapshot, ticket: StackedTicket) -> Result<Self, Status> {
+    fn open(snapshot: Snapshot, ticket: StackedTicket, call: Option<Call>) -> Result<Self, Status> {
+        if let Some(call) = &call {
+            call.stacks();
+        }
         let rows = rows_of(&ticket.runs, snapshot.dataset_count())?;
         let region = match ticket.region {
             Some(region) => {
@@ -137,7 +143,7 @@ impl Part {
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
         let spare = SpareMemory::new(ticket.columns.len());
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), spare })
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), spare, call })
     }
 
     /// The batch of these of the part's rows.
@@ -150,7 +156,11 @@ impl Part {
             columns.push((&column.array, values));
         }
         let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
-        conform(batch, &self.schema)
+        let batch = conform(batch, &self.schema)?;
+        if let Some(call) = &self.call {
+            call.sends_batch(rows.len());
+        }
+        Ok(batch)
     }
 
     /// Values of one shape: read together, and spread out where datasets lack the array.
@@ -161,6 +171,7 @@ impl Part {
             return Ok(new_null_array(field.data_type(), rows.len()));
         }
         let plan = self.snapshot.plan_stacked(&column.array, &present, self.region.as_ref());
+        let plan = plan.inspect(|plan| self.count(plan));
         let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
         let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
         let cells = (present.len(), cells.into_cells());
@@ -177,6 +188,12 @@ impl Part {
         take(&values, &UInt32Array::from_iter(places), None).map_err(|error| status::from_arrow(&error))
     }
 
+    fn count(&self, plan: &ReadPlan) {
+        if let Some(call) = &self.call {
+            call.reads(plan.chunks(), plan.bytes());
+        }
+    }
+
     fn hooks(&self) -> ReadHooks<'_> {
         ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare)
     }
@@ -186,6 +203,7 @@ impl Part {
         let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
         let plan = self.snapshot.plan_across(&column.array, rows, self.region.as_ref());
         let plan = plan.map_err(|error| status::from_store(&error))?;
+        self.count(&plan);
         let cells = plan.execute_joined(self.hooks()).map_err(|error| status::from_store(&error))?;
         let failed = |error| status::from_arrow(&error);
         let mut outputs = plan.outputs().iter();

@@ -1,5 +1,6 @@
 //! The stores that are served, by name.
 
+use super::given::Given;
 use crate::limits::Gate;
 use crate::sql::{Workers, check_sql};
 use crate::status;
@@ -13,12 +14,14 @@ pub(crate) struct Stores {
     stores: Arc<[(String, Store)]>,
     workers: Arc<Workers>,
     gate: Arc<Gate>,
+    given: Arc<Given>,
 }
 
 impl Stores {
-    /// These stores; predicates over their datasets are planned on these threads, and `gate` counts the reads of all users.
-    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, gate: Arc<Gate>) -> Self {
-        Stores { stores: stores.into(), workers, gate }
+    /// These stores; predicates over their datasets are planned on these threads, `gate` counts the reads of all users, and
+    /// `given` keeps the snapshots that reads were planned in.
+    pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, gate: Arc<Gate>, given: Arc<Given>) -> Self {
+        Stores { stores: stores.into(), workers, gate, given }
     }
 
     /// The limits, and who is within them.
@@ -31,11 +34,17 @@ impl Stores {
         self.stores.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The committed state of a store.
+    /// The committed state of a store, to plan a read in: it is kept for the tickets.
     ///
     /// # Errors
     /// `NOT_FOUND` that names the stores there are.
     pub(crate) fn snapshot(&self, name: &str) -> Result<Snapshot, Status> {
+        let snapshot = self.current(name)?;
+        self.given.keep(name, &snapshot);
+        Ok(snapshot)
+    }
+
+    fn current(&self, name: &str) -> Result<Snapshot, Status> {
         let found = self.stores.iter().find(|(mounted, _)| mounted == name);
         found.map(|(_, store)| store.snapshot()).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();
@@ -59,13 +68,16 @@ impl Stores {
         self.workers.plan(selecting).await
     }
 
-    /// The state of a store as of snapshot `number`.
+    /// The state of a store as of snapshot `number`: the current one, or one that a read was planned in lately.
     ///
     /// # Errors
     /// `NOT_FOUND` where the store is not served or has moved on.
     pub(crate) fn snapshot_at(&self, name: &str, number: u64) -> Result<Snapshot, Status> {
-        let snapshot = self.snapshot(name)?;
+        let snapshot = self.current(name)?;
         if snapshot.number() != number {
+            if let Some(kept) = self.given.find(name, number) {
+                return Ok(kept);
+            }
             let message = format!(
                 "snapshot {number} of store {name} is gone, it is at {}: ask for a new FlightInfo",
                 snapshot.number()

@@ -1,10 +1,11 @@
 //! What can be typed, and the exit code that follows: 0 done, 1 failed, 2 usage.
 
 use crate::cli::failure::say;
-use crate::cli::{Failure, compact, create, import, info, ls, passwd, query, read, rm, serve, show, verify};
+use crate::cli::{Failure, compact, create, import, info, ls, passwd, query, read, rm, serve, settings, show, verify};
 use crate::demo;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
@@ -46,7 +47,28 @@ enum Command {
 
 /// Does what the process's arguments say, and gives its exit code.
 pub(crate) fn run() -> ExitCode {
-    let outcome = match Cli::try_parse() {
+    match arguments(std::env::args_os().collect()) {
+        Ok(arguments) => run_with(arguments),
+        Err(failure) => exit_code(Err(failure)),
+    }
+}
+
+/// The arguments, with the settings of the command that has some where they were not typed.
+fn arguments(mut typed: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+    if typed.get(1).is_some_and(|typed| typed == "serve") {
+        let of_command = typed.split_off(1);
+        typed.extend(settings::complete(&serve_command(), of_command)?);
+    }
+    Ok(typed)
+}
+
+/// `atlas serve` by itself, with its flags.
+pub(crate) fn serve_command() -> clap::Command {
+    serve::Serve::augment_args(clap::Command::new("serve"))
+}
+
+fn run_with(arguments: Vec<OsString>) -> ExitCode {
+    let outcome = match Cli::try_parse_from(arguments) {
         Ok(cli) => dispatch(cli.command),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -61,6 +83,10 @@ pub(crate) fn run() -> ExitCode {
             _ => Err(Failure::Usage(usage_line(&error.to_string()))),
         },
     };
+    exit_code(outcome)
+}
+
+fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {
         Ok(()) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => {

@@ -15,8 +15,12 @@
 //! | `npy` | numpy's file format |
 //! | `commit` | a flush that goes on where another writer was first |
 //! | `new_store` | a store that exists only if the command succeeds |
+//! | `settings/` | what the environment and the settings file say in place of flags |
+//! | `banner` | what `atlas serve` says when it starts |
+//! | `logs` | which events are logged, and how |
 //! | `runtime` | threads for asynchronous work, and being told to stop |
 
+mod banner;
 mod columns;
 mod command;
 mod commit;
@@ -27,6 +31,7 @@ mod failure;
 mod import;
 mod info;
 mod limits;
+mod logs;
 mod ls;
 mod new_store;
 mod npy;
@@ -40,6 +45,7 @@ mod rm;
 mod runtime;
 mod serve;
 mod session;
+mod settings;
 mod shell;
 mod show;
 mod statement;

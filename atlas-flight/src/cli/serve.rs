@@ -1,22 +1,18 @@
 //! `atlas serve`: stores over Arrow Flight and Flight SQL.
 
+use crate::cli::banner::{Banner, Served};
 use crate::cli::limits::LimitFlags;
-use crate::cli::{Failure, Output, describe, runtime, stop_signal};
-use atlas_flight::Limits;
+use crate::cli::logs::LogFlags;
+use crate::cli::{Failure, Output, runtime, stop_signal};
 use atlas_flight::auth::{Key, Users};
 use atlas_flight::server::{Server, ServerOptions};
 use atlas_flight::tls::Tls;
 use atlas_store::OpenOptions;
 use clap::Args;
-use std::io::{IsTerminal, Write, stderr};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
-
-/// What the transport may log, whatever RUST_LOG says.
-const TRANSPORT: [&str; 5] = ["h2=info", "hyper=info", "tonic=info", "tower=info", "rustls=info"];
 
 /// Serve stores over Arrow Flight and Flight SQL.
 ///
@@ -29,17 +25,30 @@ Examples:
   atlas serve --store fleet=/data/fleet
   atlas serve --store fleet=/data/fleet --store argo=/data/argo --listen 127.0.0.1:0
   atlas serve --store fleet=/data/fleet --listen 0.0.0.0:50051 --tls-cert cert.pem --tls-key key.pem --users users.toml
-  RUST_LOG=info atlas serve --store fleet=/data/fleet
+  atlas serve --store fleet=s3://bucket/fleet --refresh 5s --metrics 127.0.0.1:9464 --log info
+  atlas serve --config /etc/atlas/atlas.toml --check
 
-Without TLS and users, only this machine may connect; docs/security.md has certificates, users and tokens. Port 0 takes a free port. The environment variable RUST_LOG says how much is logged on stderr."
+Every flag can also be said in the environment (--max-read is ATLAS_MAX_READ; several stores are separated by commas) and in the file that --config or ATLAS_CONFIG names; flags go before the environment, and that before the file. docs/operations.md has the list. Without TLS and users, only this machine may connect; docs/security.md has certificates, users and tokens. Port 0 takes a free port."
 )]
 pub(crate) struct Serve {
     /// A store and the name that clients see it under; repeat for more
     #[arg(long = "store", value_name = "NAME=STORE", required = true)]
     stores: Vec<NamedStore>,
     /// Address and port to listen on. Beyond this machine, TLS and a login (or client certificates) are needed
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50051")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50051", value_parser = address)]
     listen: String,
+    /// A file with settings (TOML), for those that neither flags nor the environment say
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Check the settings, open the stores, say what would be served, and stop
+    #[arg(long)]
+    check: bool,
+    /// How often to look for what other writers committed to the stores, such as 5s; without it, never
+    #[arg(long, value_name = "TIME", value_parser = lifetime)]
+    refresh: Option<Duration>,
+    /// Address and port to serve /metrics (Prometheus) and /healthz on, over plain HTTP and without a login; off without it
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    metrics: Option<String>,
     /// MiB of decoded cells that each store keeps for the next small read
     #[arg(long, value_name = "MIB", default_value_t = 32)]
     cache: u32,
@@ -50,6 +59,8 @@ pub(crate) struct Serve {
     limits: LimitFlags,
     #[command(flatten)]
     security: Security,
+    #[command(flatten)]
+    logs: LogFlags,
 }
 
 /// Who may connect.
@@ -83,7 +94,7 @@ struct Security {
 }
 
 impl Security {
-    fn options(&self, limits: Limits, writable: bool) -> Result<ServerOptions, Failure> {
+    fn options(&self) -> Result<ServerOptions, Failure> {
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key, self.tls_client_ca.as_deref())),
             _ => None,
@@ -95,8 +106,7 @@ impl Security {
             token_lifetime: self.token_lifetime,
             ticket_lifetime: self.ticket_lifetime,
             insecure: self.insecure,
-            writable,
-            limits,
+            ..ServerOptions::default()
         })
     }
 }
@@ -117,6 +127,14 @@ fn lifetime(text: &str) -> Result<Duration, String> {
         return Err("it must be at least 1s".to_owned());
     }
     number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "it is too long".to_owned())
+}
+
+/// Text that could be an address and a port, whether or not there is such an address.
+fn address(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err("expected ADDRESS:PORT, for example 127.0.0.1:50051".to_owned()),
+    }
 }
 
 /// A store's location and the name that it is served under.
@@ -142,58 +160,48 @@ impl FromStr for NamedStore {
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         check_names(&self.stores)?;
-        let options = self.security.options(self.limits.limits(), self.writable)?;
+        let options = ServerOptions {
+            limits: self.limits.limits(),
+            writable: self.writable,
+            metrics: self.metrics.clone(),
+            refresh: self.refresh,
+            ..self.security.options()?
+        };
         let open = other_machines_connect(&self.listen)?;
         let warning = match options.missing().filter(|_| open) {
             Some(missing) if self.security.insecure => Some(missing),
             Some(missing) => return Err(Failure::usage(not_secured(&self.listen, missing))),
             None => None,
         };
-        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-        // What a client sends passes through these crates: passwords and tokens, too.
-        let filter =
-            TRANSPORT.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
-        let colours = stderr().is_terminal();
-        tracing_subscriber::fmt().with_writer(stderr).with_ansi(colours).with_env_filter(filter).init();
+        self.logs.start()?;
         let mut stores = Vec::with_capacity(self.stores.len());
         for NamedStore { name, location } in &self.stores {
             stores.push((name.clone(), OpenOptions { cache_bytes: u64::from(self.cache) << 20 }.open(location)?));
         }
-        let datasets: Vec<usize> = stores.iter().map(|(_, store)| store.snapshot().dataset_count()).collect();
+        let served = self.stores.iter().zip(&stores).map(|(named, (_, store))| Served {
+            name: named.name.clone(),
+            location: named.location.clone(),
+            datasets: store.snapshot().dataset_count() as u64,
+        });
+        let banner = Banner {
+            stores: served.collect(),
+            encrypted: options.tls.is_some(),
+            asks_for_password: options.users.is_some(),
+            warning,
+        };
+        if self.check {
+            let mut out = Output::stdout();
+            banner.write_check(&mut out, &self.listen, self.metrics.as_deref())?;
+            return out.finish();
+        }
         runtime()?.block_on(async {
             let server = Server::bind_with(&self.listen, stores, options).await.map_err(Failure::failed)?;
             let stop = stop_signal()?;
+            let mut out = Output::stdout();
             // A server whose standard output is closed still serves.
-            let _ = self.write_banner(server.local_addr(), &datasets, warning);
+            let _ = banner.write(&mut out, server.local_addr(), server.metrics_addr()).and_then(|()| out.finish());
             server.run(stop).await.map_err(Failure::failed)
         })
-    }
-
-    fn write_banner(&self, address: SocketAddr, datasets: &[usize], warning: Option<&str>) -> Result<(), Failure> {
-        let mut out = Output::stdout();
-        let scheme = if self.security.tls_cert.is_some() { "grpc+tls" } else { "grpc" };
-        writeln!(out, "serving on {scheme}://{address}")?;
-        if let Some(missing) = warning {
-            writeln!(out, "warning: other machines can connect, and {missing}")?;
-        }
-        for (NamedStore { name, location }, datasets) in self.stores.iter().zip(datasets) {
-            writeln!(out, "  {name}: {} of {location}", describe::counted(*datasets as u64, "dataset"))?;
-        }
-        // Certificates are for names, and 0.0.0.0 is none.
-        let host = if self.security.tls_cert.is_some() { "HOST".to_owned() } else { address.ip().to_string() };
-        let host = if address.ip().is_unspecified() { "HOST".to_owned() } else { host };
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let uri = format!("{scheme}://{host}:{}", address.port());
-        let login =
-            if self.security.users.is_some() { "db_kwargs={\"username\": …, \"password\": …}, " } else { "" };
-        writeln!(out, "connect from Python (pip install pyarrow adbc-driver-flightsql):")?;
-        writeln!(out, "  adbc_driver_flightsql.dbapi.connect(\"{uri}\", {login}autocommit=True)   for SQL")?;
-        writeln!(out, "  pyarrow.flight.connect(\"{uri}\")   for stacked reads")?;
-        if self.security.tls_cert.is_some() {
-            writeln!(out, "HOST is a name in the certificate; docs/security.md says how clients come to trust it")?;
-        }
-        writeln!(out, "stop with Ctrl-C")?;
-        out.finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{actions, deliver::deliver, direct::respond, encode::DataStream, handshake, put};
 use crate::auth::Caller;
 use crate::bulk::{self, criteria::ListRequest, request::StackedRequest};
-use crate::limits::{Limits, ResultCount};
+use crate::limits::ResultCount;
 use crate::running::Run;
 use crate::server::ServeError;
 use crate::sql::SqlService;
@@ -18,7 +18,6 @@ use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PollInfo,
     PutResult, SchemaResult, Ticket,
 };
-use atlas_store::Store;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
@@ -42,19 +41,13 @@ enum Wanted {
 }
 
 impl AtlasService {
-    /// A service over these stores, whose queries stay within the limits, which changes the stores if it is `writable`. Each
-    /// call has to come with its caller.
+    /// A service over what callers see, which changes the stores by `writers` and gives these tickets. Each call has to come with
+    /// its caller.
     ///
     /// # Errors
-    /// What mounting a store fails with.
-    pub(crate) fn new(
-        stores: Vec<(String, Store)>,
-        limits: Limits,
-        tickets: Tickets,
-        writable: bool,
-    ) -> Result<Self, ServeError> {
-        let writers = Arc::new(Writers::new(&stores, writable, limits.clone()));
-        let views = Arc::new(Views::new(stores, limits)?);
+    /// As [`SqlService::new`].
+    pub(crate) fn new(views: Arc<Views>, writers: Writers, tickets: Tickets) -> Result<Self, ServeError> {
+        let writers = Arc::new(writers);
         let sessions: Arc<Sessions> = Arc::default();
         let sql = SqlService::new(Arc::clone(&views), tickets.clone(), Arc::clone(&sessions), Arc::clone(&writers))?;
         Ok(AtlasService { sql, writers, views, tickets, sessions })
@@ -150,15 +143,6 @@ fn sql_command(bytes: &[u8], what: &str) -> Result<Command, Status> {
     })
 }
 
-/// Logs how a call ended.
-fn logged<T>(call: &'static str, result: Result<T, Status>) -> Result<T, Status> {
-    match &result {
-        Ok(_) => tracing::debug!(call, "answered"),
-        Err(status) => tracing::info!(call, code = ?status.code(), message = status.message(), "refused"),
-    }
-    result
-}
-
 #[tonic::async_trait]
 impl FlightService for AtlasService {
     type HandshakeStream = handshake::HandshakeStream;
@@ -173,54 +157,52 @@ impl FlightService for AtlasService {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Result<Response<Self::HandshakeStream>, Status> {
-        logged("Handshake", handshake::answer(request.extensions()))
+        handshake::answer(request.extensions())
     }
 
     async fn list_flights(&self, request: Request<Criteria>) -> Result<Response<Self::ListFlightsStream>, Status> {
-        logged("ListFlights", self.list(&request).await.map(Response::new))
+        self.list(&request).await.map(Response::new)
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<FlightInfo>, Status> {
-        logged("GetFlightInfo", self.info(request).await.map(Response::new))
+        self.info(request).await.map(Response::new)
     }
 
     async fn poll_flight_info(&self, request: Request<FlightDescriptor>) -> Result<Response<PollInfo>, Status> {
         // Planning does not take long enough to be polled: the first answer is complete.
-        let info = logged("PollFlightInfo", self.info(request).await)?;
+        let info = self.info(request).await?;
         let poll = PollInfo::new().with_info(info).try_with_progress(1.0);
         Ok(Response::new(poll.map_err(|error| status::internal(&error))?))
     }
 
     async fn get_schema(&self, request: Request<FlightDescriptor>) -> Result<Response<SchemaResult>, Status> {
-        let schema = self.schema(request).await;
-        Ok(Response::new(SchemaResult { schema: logged("GetSchema", schema)? }))
+        Ok(Response::new(SchemaResult { schema: self.schema(request).await? }))
     }
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
-        logged("DoGet", self.get(request).await)
+        self.get(request).await
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Result<Response<Self::DoPutStream>, Status> {
-        let answered = logged("DoPut", put::put(self, request).await)?;
-        Ok(Response::new(stream::iter([Ok(answered)]).boxed()))
+        Ok(Response::new(stream::iter([Ok(put::put(self, request).await?)]).boxed()))
     }
 
     async fn do_exchange(
         &self,
         _request: Request<Streaming<FlightData>>,
     ) -> Result<Response<Self::DoExchangeStream>, Status> {
-        logged("DoExchange", Err(Status::unimplemented("DoExchange is not supported")))
+        Err(Status::unimplemented("DoExchange is not supported"))
     }
 
     async fn do_action(&self, request: Request<Action>) -> Result<Response<Self::DoActionStream>, Status> {
         if actions::is_sql(request.get_ref()) {
             sql_command(&request.get_ref().body, "action's body")?;
-            return logged("DoAction", self.sql.do_action(request).await);
+            return self.sql.do_action(request).await;
         }
-        let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await;
-        match logged("DoAction", written)? {
+        let written = write::act(&self.writers, &Caller::of(&request)?, request.get_ref()).await?;
+        match written {
             Some(body) => Ok(Response::new(stream::iter([Ok(arrow_flight::Result { body })]).boxed())),
-            None => logged("DoAction", self.act(&request)),
+            None => self.act(&request),
         }
     }
 

@@ -8,6 +8,7 @@ use super::settings::Settings;
 use super::update::{Action, Update};
 use crate::arrays::ArrayFormat;
 use crate::auth::{Caller, Purpose};
+use crate::observe::Call;
 use crate::status;
 use crate::ticket::PreparedTicket;
 use crate::write::{self, Rows as Written, Spool, Target, Upload, batches, request::Mode};
@@ -131,7 +132,11 @@ impl SqlService {
         if matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE") {
             self.writers.check(&first)?;
         }
-        Update::parse(sql)
+        let update = Update::parse(sql)?;
+        if let (Some(_), Some(call)) = (&update, Call::current()) {
+            call.states(sql, false);
+        }
+        Ok(update)
     }
 
     /// The parameters that a change takes: of the types that its columns have, else as a query's.

@@ -209,7 +209,6 @@ impl FlightSqlService for SqlService {
         let statement: StatementTicket = self.tickets.open(Purpose::Statement, &caller, &ticket.statement_handle)?;
         let run = self.tickets.redeem(statement.life.as_ref())?;
         let parameters = Parameters::from_bytes(&statement.parameters)?;
-        tracing::debug!(user = &*caller.user, sql = statement.sql, "run a query");
         let settings = Settings::of_ticket(statement.settings.as_ref());
         self.run(&caller, &statement.sql, &parameters, &settings, run).await
     }

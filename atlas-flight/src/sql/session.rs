@@ -6,6 +6,7 @@ use super::workers::Workers;
 use super::{boundary, guard};
 use crate::arrays::{ArrayFormat, Shaped};
 use crate::limits::{self, Deadline, Gate, ResultCount};
+use crate::observe::Call;
 use crate::service::encode::{FrameStream, batch_bytes, query_stream};
 use crate::status;
 use arrow::array::RecordBatch;
@@ -21,8 +22,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::sync::Arc;
 use tonic::{Code, Status};
 
@@ -95,6 +96,9 @@ impl Queries {
     /// something, `RESOURCE_EXHAUSTED` where it is too much to plan, or planning takes too long.
     pub(crate) async fn plan_open(&self, sql: &str, settings: &Settings) -> Result<Open, Status> {
         guard::check(sql)?;
+        if let Some(call) = Call::current() {
+            call.states(sql, false);
+        }
         let (state, sql, format) = (self.state(settings), sql.to_string(), settings.format);
         let planning = async move {
             let plan = parse(&state, &sql).await?;
@@ -122,6 +126,9 @@ impl Queries {
         settings: &Settings,
     ) -> Result<Planned, Status> {
         guard::check(sql)?;
+        if let Some(call) = Call::current() {
+            call.states(sql, !parameters.is_empty());
+        }
         let deadline = Deadline::of(&self.gate.limits);
         let (state, sql, parameters) = (self.state(settings), sql.to_string(), parameters.clone());
         let settings = settings.clone();
@@ -145,7 +152,13 @@ impl Queries {
     /// wait; later errors are in the stream.
     pub(crate) async fn run(&self, query: Planned) -> Result<FrameStream, Status> {
         let schema = Arc::clone(query.schema());
-        query_stream(&schema, self.batches(query).await?)
+        let call = Call::current();
+        let batches = self.batches(query).await?.inspect_ok(move |batch| {
+            if let Some(call) = &call {
+                call.sends_batch(batch.num_rows());
+            }
+        });
+        query_stream(&schema, batches)
     }
 
     /// The batches of a query's result, as [`Queries::run`] sends them.
@@ -170,10 +183,11 @@ impl Queries {
         };
         let memory_bytes = limits.memory_bytes;
         let failed = move |error: DataFusionError| limits::failed(&error, memory_bytes);
-        let batches = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
+        let (plan, batches) = deadline.within(self.workers.run(query, check)).await?.map_err(failed)?;
+        let reads = ReadsAtEnd { plan, call: Call::current() };
         let mut count = ResultCount::new(limits);
         let batches = deadline.limit(batches).map(move |batch| {
-            let _held_while_the_query_runs = &permit;
+            let _held_while_the_query_runs = (&permit, &reads);
             let batch = boundary::client_batch(&batch?.map_err(failed)?, columns.given())?;
             let batch = columns.batch(batch).map_err(|error| status::from_arrow(&error))?;
             count.add(batch.num_rows(), batch_bytes(&batch))?;
@@ -191,6 +205,22 @@ impl Queries {
             .build_arc()
             .map_err(|error| status::from_datafusion(&error))?;
         Ok(SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build())
+    }
+}
+
+/// Adds what a query has read to its call, once it is over.
+struct ReadsAtEnd {
+    plan: Arc<dyn ExecutionPlan>,
+    call: Option<Call>,
+}
+
+impl Drop for ReadsAtEnd {
+    fn drop(&mut self) {
+        if let Some(call) = &self.call {
+            let done = atlas_sql::done_reads(self.plan.as_ref());
+            call.reads(done.chunks, done.bytes);
+            call.prunes(done.datasets_pruned);
+        }
     }
 }
 

@@ -63,8 +63,8 @@ impl Workers {
         }
     }
 
-    /// Runs a query, if `check` lets its plan pass; its batches come as they are made. Dropping the stream stops it where
-    /// it next yields.
+    /// Runs a query, if `check` lets its plan pass; its batches come as they are made, with the plan that counts what it
+    /// reads. Dropping the stream stops it where it next yields.
     ///
     /// # Errors
     /// What planning the execution fails with, and `check`; later errors are in the stream.
@@ -72,23 +72,24 @@ impl Workers {
         &self,
         query: DataFrame,
         check: impl FnOnce(&dyn ExecutionPlan) -> Result<(), DataFusionError> + Send + 'static,
-    ) -> Result<BoxStream<'static, Batch>, DataFusionError> {
+    ) -> Result<(Arc<dyn ExecutionPlan>, BoxStream<'static, Batch>), DataFusionError> {
         let gone = || DataFusionError::Execution("the server is stopping".into());
         let runtime = self.runtime.as_ref().ok_or_else(gone)?;
         let mut planning = Task(runtime.spawn(async move {
             let context = Arc::new(query.task_ctx());
             let plan = query.create_physical_plan().await?;
             check(plan.as_ref())?;
-            execute_stream(plan, context)
+            let batches = execute_stream(Arc::clone(&plan), context)?;
+            Ok::<_, DataFusionError>((plan, batches))
         }));
-        let batches = (&mut planning.0).await.map_err(|_| gone())??;
+        let (plan, batches) = (&mut planning.0).await.map_err(|_| gone())??;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let task = Task(runtime.spawn(forward(batches, sender)));
         let received = futures::stream::unfold((receiver, task), |(mut receiver, task)| async {
             let batch = receiver.recv().await?;
             Some((batch, (receiver, task)))
         });
-        Ok(received.boxed())
+        Ok((plan, received.boxed()))
     }
 }
 

@@ -28,8 +28,10 @@ pub(crate) const SHAPE: [u64; 2] = [4, 6];
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) address: String,
+    /// Where the metrics are, if they are served.
+    pub(crate) metrics: Option<std::net::SocketAddr>,
     _directory: tempfile::TempDir,
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// A dataset's name.
@@ -66,11 +68,17 @@ impl Fixture {
         let store = stores[0].1.clone();
         let server = Server::bind_with("127.0.0.1:0", stores, options).await.unwrap();
         let address = format!("http://{}", server.local_addr());
+        let metrics = server.metrics_addr();
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.run(async {
             let _ = stopped.await;
         }));
-        Fixture { store, address, _directory: directory, _stop: stop }
+        Fixture { store, address, metrics, _directory: directory, stop: Some(stop) }
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop = None;
     }
 
     /// A connection.

@@ -145,6 +145,13 @@ impl CellsScanExec {
         cost::of(self).map(|cost| cost.touched)
     }
 
+    /// How many of the table's datasets are left out before anything is read.
+    pub(crate) fn datasets_pruned(&self) -> usize {
+        // Pieces of one dataset follow one another.
+        let left = self.pieces.chunk_by(|one, next| one.row == next.row).count();
+        self.table.layout.rows().len().saturating_sub(left)
+    }
+
     /// What is considered and left, where nothing of it is read.
     pub(crate) fn considered(&self) -> Option<Cost> {
         cost::considered(self).ok()

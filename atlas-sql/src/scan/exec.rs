@@ -5,7 +5,7 @@ use super::filter::{self, Predicate};
 use super::read::Touched;
 use super::{order, read, stream};
 use crate::leaf::{self, leaf_methods};
-use crate::table::Table;
+use crate::table::{Table, TableKind};
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Statistics;
@@ -133,6 +133,14 @@ impl AtlasScanExec {
     /// What it will read at most.
     pub(crate) fn touched(&self) -> Result<Touched> {
         cost::of(self).map(|cost| cost.touched)
+    }
+
+    /// How many of the table's rows are left out before anything is read; none of a table whose rows are no datasets.
+    pub(crate) fn rows_pruned(&self) -> usize {
+        match self.table.kind {
+            TableKind::Arrays => 0,
+            TableKind::Datasets | TableKind::Catalog => self.table.row_count().saturating_sub(self.rows.len()),
+        }
     }
 
     /// The columns that are made while scanning, each once.

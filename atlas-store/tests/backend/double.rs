@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::any::Any;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 #[derive(Debug, Default)]
 struct Told {
@@ -23,6 +23,10 @@ struct Told {
     finished: Mutex<Vec<String>>,
     /// Bytes of whole objects that were read.
     bytes_read: AtomicU64,
+    /// What a conditional read waits for.
+    gate: Mutex<()>,
+    /// Whether a conditional read has come to the gate.
+    is_at_gate: AtomicBool,
 }
 
 /// A storage around another one.
@@ -71,6 +75,16 @@ impl Double {
         self.told.loses_reply.store(true, Ordering::SeqCst);
     }
 
+    /// Conditional reads wait as long as this is held.
+    pub fn hold_reads(&self) -> MutexGuard<'_, ()> {
+        self.told.gate.lock().unwrap()
+    }
+
+    /// Whether a conditional read has begun.
+    pub fn is_asked(&self) -> bool {
+        self.told.is_at_gate.load(Ordering::SeqCst)
+    }
+
     pub fn heal(&self) {
         self.told.is_deaf.store(false, Ordering::SeqCst);
         self.told.left.store(i64::MAX, Ordering::SeqCst);
@@ -114,6 +128,8 @@ impl Storage for Double {
         Ok(got)
     }
     fn get_unless(&self, object: &str, known: &Version) -> Result<ConditionalGet> {
+        self.told.is_at_gate.store(true, Ordering::SeqCst);
+        drop(self.told.gate.lock().unwrap());
         self.answer()?;
         let got = self.inner.get_unless(object, known)?;
         if let ConditionalGet::Modified(bytes, _) = &got {
