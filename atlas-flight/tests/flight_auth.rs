@@ -496,15 +496,15 @@ async fn the_rust_client_logs_in() {
         login: Some((user.into(), password.into())),
         ..ConnectOptions::default()
     };
-    let mut client = Client::connect_with(&uri, login("bob", "bobbob")).await.unwrap();
+    let client = Client::connect_with(&uri, login("bob", "bobbob")).await.unwrap();
     assert_eq!(client.query("SELECT dataset FROM datasets").await.unwrap()[0].num_rows(), 10);
     let options = ConnectOptions { token: Some(secured.token.clone()), ..ConnectOptions::default() };
     assert!(!format!("{options:?}").contains(&secured.token));
-    let mut client = Client::connect_with(&uri, options).await.unwrap();
+    let client = Client::connect_with(&uri, options).await.unwrap();
     assert_eq!(client.query("SELECT 1 FROM fleet.datasets").await.unwrap()[0].num_rows(), 10);
     assert!(!format!("{client:?}").contains(&secured.token));
     let error = Client::connect_with(&uri, login("bob", "wrong")).await.unwrap_err().to_string();
     assert_eq!(error, "the user name or the password is wrong");
-    let mut nobody = Client::connect(&uri).await.unwrap();
+    let nobody = Client::connect(&uri).await.unwrap();
     assert!(nobody.query("SELECT 1").await.unwrap_err().to_string().contains("log in"));
 }

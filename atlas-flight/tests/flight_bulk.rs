@@ -409,7 +409,7 @@ async fn tickets_of_an_older_snapshot_are_not_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_client_reads_and_queries() {
     let fixture = Fixture::start().await;
-    let mut client = Client::connect(&fixture.address.replace("http", "grpc")).await.unwrap();
+    let client = Client::connect(&fixture.address.replace("http", "grpc")).await.unwrap();
     let batches = client.stacked(&StackedRequest { partitions: 2, ..request(&["count"]) }).await.unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 10);
     let nothing = StackedRequest { where_: Some("month = 77".into()), ..request(&["count"]) };

@@ -86,7 +86,7 @@ async fn what_a_client_does_not_take_is_not_read() {
         );
         let held = allocation::held().saturating_sub(before);
         // And the memory of one that was sent, until another is read into it; the rest is the client's.
-        let bound = (BATCHES_HELD as usize + 2) * DATASET_BYTES;
+        let bound = (usize::try_from(BATCHES_HELD).unwrap() + 2) * DATASET_BYTES;
         assert!(held < bound, "{taken} batches were taken: {} MiB are held, not {}", held / MIB, bound / MIB);
         assert_eq!(stream.message().await.unwrap().is_some(), taken < DATASETS);
     }
