@@ -4,7 +4,7 @@ use crate::auth::Caller;
 use crate::bulk::{Given, Stores};
 use crate::limits::{Gate, Limits};
 use crate::server::ServeError;
-use crate::sql::{Queries, Workers};
+use crate::sql::{Queries, Workers, bounded};
 use crate::status;
 use atlas_store::Store;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList};
@@ -108,7 +108,9 @@ impl Views {
         let default_schema = names.first().map_or("public", String::as_str);
         let config = state.config().clone().with_default_catalog_and_schema(catalog_name, default_schema);
         let runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(NoFiles)).build_arc()?;
+        let functions = state.scalar_functions().values().cloned().map(bounded).collect();
         let state = SessionStateBuilder::new_from_existing(state)
+            .with_scalar_functions(functions)
             .with_config(config.with_create_default_catalog_and_schema(false))
             .with_catalog_list(Arc::new(catalogs))
             .with_runtime_env(runtime)

@@ -231,8 +231,17 @@ async fn endpoints_say_when_they_expire_and_are_renewed_while_there_is_what_they
             assert_eq!(redeem(&fixture, renewed.ticket.unwrap()).await.unwrap(), old);
         }
     }
-    fixture.store.set_attribute(&dataset(0), "month", Attribute::Int64(7)).unwrap();
-    fixture.store.flush().unwrap();
+    for month in 0..8 {
+        renew(&fixture, &read.endpoint[0]).await.unwrap();
+        fixture.store.set_attribute(&dataset(0), "month", Attribute::Int64(month)).unwrap();
+        fixture.store.flush().unwrap();
+    }
+    // Snapshots are kept for the tickets that were given for them, but only so many.
+    for month in 0..8 {
+        fixture.store.set_attribute(&dataset(0), "month", Attribute::Int64(month)).unwrap();
+        fixture.store.flush().unwrap();
+        info(&fixture, stacked(1)).await;
+    }
     let status = renew(&fixture, &read.endpoint[0]).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     assert!(status.message().contains("is gone"), "{status}");

@@ -50,11 +50,13 @@ impl Given {
         kept.push_back(Kept { store: store.to_owned(), snapshot: snapshot.clone(), given: now });
     }
 
-    /// The snapshot of this number, if it is kept.
+    /// The snapshot of this number, if it is kept; it goes on being kept, then.
     pub(super) fn find(&self, store: &str, number: u64) -> Option<Snapshot> {
         let kept = self.kept();
         let found = kept.iter().find(|kept| kept.store == store && kept.snapshot.number() == number);
-        found.map(|kept| kept.snapshot.clone())
+        let found = found.map(|kept| kept.snapshot.clone());
+        drop(kept);
+        found.inspect(|snapshot| self.keep(store, snapshot))
     }
 
     /// Frees what is kept no longer.

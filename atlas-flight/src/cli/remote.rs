@@ -68,7 +68,11 @@ impl ServerFlags {
             let message = format!("{address}: --tls-ca FILE has to name the certificates that vouch for the server");
             return Err(Failure::usage(message));
         }
-        let (login, token) = self.credentials(address)?;
+        let (login, token) = match self.credentials(address)? {
+            Credentials::None => (None, None),
+            Credentials::Login(user, password) => (Some((user, password)), None),
+            Credentials::Token(token) => (None, Some(token)),
+        };
         let identity_pem = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some((text(certificate)?, text(key)?)),
             _ => None,
@@ -85,18 +89,18 @@ impl ServerFlags {
     }
 
     /// The login or the token, if there is one. What is typed counts more than the environment.
-    fn credentials(&self, address: &Address) -> Result<(Option<(String, String)>, Option<String>), Failure> {
+    fn credentials(&self, address: &Address) -> Result<Credentials, Failure> {
         if let Some(file) = &self.token_file {
-            return Ok((None, Some(first_line(file)?)));
+            return Ok(Credentials::Token(first_line(file)?));
         }
         let of_environment = self.user.is_none() && self.password_file.is_none();
         if of_environment && let Some(token) = variable(TOKEN)? {
-            return Ok((None, Some(token)));
+            return Ok(Credentials::Token(token));
         }
         let Some(user) = self.user.clone().map_or_else(|| variable(USER), |user| Ok(Some(user)))? else {
             return match self.password_file {
                 Some(_) => Err(Failure::usage("--password-file needs --user NAME")),
-                None => Ok((None, None)),
+                None => Ok(Credentials::None),
             };
         };
         let password = match (&self.password_file, variable(PASSWORD)?) {
@@ -104,8 +108,15 @@ impl ServerFlags {
             (None, Some(password)) => password,
             (None, None) => ask(&user, address)?,
         };
-        Ok((Some((user, password)), None))
+        Ok(Credentials::Login(user, password))
     }
+}
+
+/// How a client says who it is.
+enum Credentials {
+    None,
+    Login(String, String),
+    Token(String),
 }
 
 fn ask(user: &str, address: &Address) -> Result<String, Failure> {

@@ -4,6 +4,7 @@
 //! turns what DataFusion gives into what clients read.
 
 mod boundary;
+mod bounded;
 mod browse;
 mod guard;
 mod info;
@@ -21,6 +22,7 @@ mod types;
 mod update;
 mod workers;
 
+pub(crate) use bounded::bounded;
 pub(crate) use guard::check as check_sql;
 pub(crate) use service::SqlService;
 pub(crate) use session::Queries;

@@ -82,12 +82,21 @@ impl Workers {
             let batches = execute_stream(Arc::clone(&plan), context)?;
             Ok::<_, DataFusionError>((plan, batches))
         }));
-        let (plan, batches) = (&mut planning.0).await.map_err(|_| gone())??;
+        let planned = (&mut planning.0).await;
+        let (plan, batches) = planned.map_err(|error| match error.is_panic() {
+            true => DataFusionError::ExecutionJoin(Box::new(error)),
+            false => gone(),
+        })??;
         let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
         let task = Task(runtime.spawn(forward(batches, sender)));
-        let received = futures::stream::unfold((receiver, task), |(mut receiver, task)| async {
-            let batch = receiver.recv().await?;
-            Some((batch, (receiver, task)))
+        let received = futures::stream::unfold(Some((receiver, task)), |running| async {
+            let (mut receiver, task) = running?;
+            if let Some(batch) = receiver.recv().await {
+                return Some((batch, Some((receiver, task))));
+            }
+            // A query that panicked has not given all that it has.
+            let ended = task.finished().await.err().filter(JoinError::is_panic);
+            ended.map(|error| (Err(DataFusionError::ExecutionJoin(Box::new(error))), None))
         });
         Ok((plan, received.boxed()))
     }
