@@ -14,7 +14,7 @@ from atlas_process import Server
 from raw_flight import METHODS, RawClient, action, command, field, fields, flight_data, path, sql_message
 from test_hostile import prepare, ticket_of
 from test_security import ANN, BOB, adbc, login, rows
-from test_security import logins, server  # noqa: F401 (fixtures)
+from test_security import logins  # noqa: F401 (fixture)
 
 OK = grpc.StatusCode.OK
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -30,7 +30,16 @@ def bearer(token: str) -> tuple:
     return (("authorization", f"Bearer {token}"),)
 
 
-def token_of(server: Server, user: tuple[str, str]) -> str:  # noqa: F811
+@pytest.fixture(scope="module")
+def server(atlas, fleet_store, logins):  # noqa: F811
+    """The server of test_security.py, for as many wrong passwords as it takes."""
+    with Server(
+        atlas, "--users", logins.file, "--max-login-failures", "0", fleet=fleet_store, other=fleet_store
+    ) as server:
+        yield server
+
+
+def token_of(server: Server, user: tuple[str, str]) -> str:
     with RawClient(server.port, basic(*user)) as client:
         answer = client.call("Handshake", b"")
         assert answer.code == OK, answer
@@ -38,7 +47,7 @@ def token_of(server: Server, user: tuple[str, str]) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def clients(server):  # noqa: F811
+def clients(server):
     """A client of each user."""
     with RawClient(server.port, basic(*ANN)) as ann, RawClient(server.port, basic(*BOB)) as bob:
         yield {"ann": ann, "bob": bob}

@@ -31,6 +31,10 @@ pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 /// Where IPC cannot carry a type.
 pub(crate) fn one_batch(batch: RecordBatch) -> Result<FrameStream, Status> {
     let schema = batch.schema();
+    if batch.num_rows() == 0 {
+        // Sent all the same: JDBC takes the columns of metadata from its first batch.
+        return frame_stream(&schema, stream::iter([Ok(batch)]));
+    }
     query_stream(&schema, stream::iter([Ok(batch)]))
 }
 

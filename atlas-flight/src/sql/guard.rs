@@ -47,6 +47,11 @@ pub(crate) fn check(sql: &str) -> Result<(), Status> {
     if let Some(bytes) = longest.max().filter(|bytes| *bytes > MAX_NAME_BYTES) {
         return exceeded(format!("the query has a name of {bytes} bytes, the limit is {MAX_NAME_BYTES}"));
     }
+    let sampled = |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::TABLESAMPLE);
+    if tokens.iter().any(sampled) {
+        // The planner would answer as if it were not there.
+        return Err(status::status(Code::Unimplemented, "TABLESAMPLE is not supported"));
+    }
     let nesting = nesting::measure(&tokens);
     let operators = tokens.iter().filter(|token| nests(token)).count() + nesting.queries;
     if operators > MAX_OPERATORS {

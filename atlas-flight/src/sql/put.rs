@@ -27,6 +27,9 @@ use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
+/// What begins statements that would change something else than datasets.
+const DEFINING: [&str; 5] = ["ALTER", "CREATE", "DROP", "MERGE", "TRUNCATE"];
+
 /// The values that a statement is run with, a row each time.
 pub(super) enum Rows {
     /// So many runs, with these values.
@@ -131,6 +134,11 @@ impl SqlService {
         let first = sql.trim_start().get(..6).unwrap_or_default().to_ascii_uppercase();
         if matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE") {
             self.writers.check(&first)?;
+        }
+        let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+        if self.writers.is_writable() && DEFINING.contains(&word.as_str()) {
+            let message = format!("{word} is not supported: SQL changes datasets, by INSERT, UPDATE and DELETE");
+            return Err(status::status(Code::Unimplemented, &message));
         }
         // It nests as deep as a query, and takes as much of a stack.
         let text = sql.to_string();
