@@ -3,16 +3,12 @@
 use arrow::error::ArrowError;
 use arrow_flight::error::FlightError;
 use atlas_store::ErrorKind;
-use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use std::error::Error;
 use tonic::{Code, Status};
 
 /// The longest message that is sent: gRPC carries it percent-encoded in a header, and clients limit headers to 8 KiB.
 const MAX_MESSAGE_BYTES: usize = 2048;
-
-/// The most columns that an error lists.
-const MAX_LISTED_FIELDS: usize = 20;
 
 /// The status of a store's error.
 pub(crate) fn from_store(error: &atlas_store::Error) -> Status {
@@ -36,10 +32,10 @@ pub(crate) fn from_datafusion(error: &DataFusionError) -> Status {
         DataFusionError::ArrowError(error, _) => from_arrow(error),
         DataFusionError::SQL(error, _) => status(Code::InvalidArgument, &error.to_string()),
         DataFusionError::Plan(message) if names_a_missing_table(message) => status(Code::NotFound, message),
-        DataFusionError::Plan(message)
-        | DataFusionError::Configuration(message)
-        | DataFusionError::Execution(message) => status(Code::InvalidArgument, message),
-        DataFusionError::SchemaError(error, _) => status(Code::InvalidArgument, &schema_message(error)),
+        DataFusionError::Plan(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::Execution(_)
+        | DataFusionError::SchemaError(_, _) => status(Code::InvalidArgument, &atlas_sql::describe(error)),
         DataFusionError::NotImplemented(message) | DataFusionError::Substrait(message) => {
             status(Code::Unimplemented, message)
         }
@@ -140,17 +136,6 @@ fn names_a_missing_table(message: &str) -> bool {
     message.starts_with("table '") && message.ends_with("not found")
 }
 
-/// A schema error without the list of all columns where that is long: a table may have thousands.
-fn schema_message(error: &SchemaError) -> String {
-    let message = error.to_string();
-    match (error, message.find("Valid fields are ")) {
-        (SchemaError::FieldNotFound { valid_fields, .. }, Some(end)) if valid_fields.len() > MAX_LISTED_FIELDS => {
-            format!("{}There are {} columns: DESCRIBE lists them.", &message[..end], valid_fields.len())
-        }
-        _ => message,
-    }
-}
-
 fn one_line(message: &str) -> String {
     let mut line = String::with_capacity(message.len().min(MAX_MESSAGE_BYTES));
     for word in message.split_whitespace() {
@@ -172,7 +157,7 @@ fn one_line(message: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
-    use datafusion::common::Column;
+    use datafusion::common::{Column, SchemaError};
 
     #[test]
     fn messages_are_one_short_line() {
@@ -204,7 +189,7 @@ mod tests {
         let error = SchemaError::FieldNotFound { field: Box::new(Column::from_name("zebra")), valid_fields };
         let status = from_datafusion(&DataFusionError::SchemaError(Box::new(error), Box::new(None)));
         assert_eq!(status.code(), Code::InvalidArgument);
-        let expected = "No field named zebra. There are 5000 columns: DESCRIBE lists them.";
+        let expected = "no such column: zebra (there are 5000; information_schema.columns lists them)";
         assert_eq!(status.message(), expected);
     }
 

@@ -3,7 +3,6 @@
 use atlas_flight::client::ClientError;
 use atlas_import::ImportError;
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
 use std::fmt;
@@ -122,46 +121,14 @@ impl From<DataFusionError> for Failure {
         match error.find_root() {
             DataFusionError::ArrowError(error, _) => Failure::failed(error),
             DataFusionError::SQL(error, _) => Failure::failed(error),
-            DataFusionError::SchemaError(error, _) => match &**error {
-                SchemaError::FieldNotFound { field, valid_fields } => {
-                    Failure::Failed(no_such_column(field, valid_fields))
-                }
-                error => Failure::failed(error),
-            },
             root => Failure::Failed(atlas_sql::describe(root)),
         }
     }
 }
 
-/// An unknown column with what may have been meant, and not with every column there is.
-fn no_such_column(field: &Column, valid: &[Column]) -> String {
-    const MOST_LISTED: usize = 12;
-    let name = &field.name;
-    let same_but_for_case = valid.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-    let hint = match same_but_for_case {
-        Some(column) => format!("\"{}\" needs its double quotes, because it is not lower case", column.name),
-        None if valid.is_empty() => return format!("no such column: {name}"),
-        None if valid.len() <= MOST_LISTED => {
-            let names: Vec<&str> = valid.iter().map(|column| column.name.as_str()).collect();
-            format!("there are {}", names.join(", "))
-        }
-        None => format!("there are {}; information_schema.columns lists them", valid.len()),
-    };
-    format!("no such column: {name} ({hint})")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_unknown_column_is_not_a_list_of_all() {
-        let columns: Vec<Column> = (0..100).map(|n| Column::from_name(format!("A{n}"))).collect();
-        let line = no_such_column(&Column::from_name("a7"), &columns);
-        assert_eq!(line, "no such column: a7 (\"A7\" needs its double quotes, because it is not lower case)");
-        assert!(no_such_column(&Column::from_name("x"), &columns).contains("there are 100;"));
-        assert_eq!(no_such_column(&Column::from_name("x"), &columns[..2]), "no such column: x (there are A0, A1)");
-    }
 
     #[test]
     fn messages_become_one_line() {

@@ -13,6 +13,9 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use std::sync::Arc;
+use tonic::Code;
+
+use crate::status;
 
 /// The most bytes that such a function may make of a batch, and the most steps that it may take.
 const MOST: u64 = 256 << 20;
@@ -107,7 +110,8 @@ impl ScalarUDFImpl for Bounded {
                 "{} of arguments as large as {sizes:?}, {rows} times, could take {cost} bytes or steps, the limit is {MOST}",
                 self.name()
             );
-            return Err(DataFusionError::ResourcesExhausted(message));
+            let refused = status::status(Code::ResourceExhausted, &message);
+            return Err(DataFusionError::External(Box::new(refused)));
         }
         self.function.invoke_with_args(arguments)
     }
