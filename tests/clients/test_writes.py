@@ -253,6 +253,18 @@ def test_an_upload_has_a_limit(atlas, store):
         assert count(server) == 0
 
 
+def test_a_client_that_sends_nothing_is_cut_off(atlas, store):
+    with Server(atlas, "--writable", "--idle-timeout", "1", fleet=store) as server:
+        with server.connect() as client, pytest.raises(REFUSED, match="sent nothing for 1s"):
+            writer, reader = client.do_put(flight.FlightDescriptor.for_path("fleet"), casts(1).schema)
+            writer.write_table(casts(1))
+            try:
+                reader.read()
+            finally:
+                writer.close()
+        assert count(server) == 0
+
+
 # SQL that changes datasets.
 
 

@@ -8,9 +8,10 @@ use crate::status;
 use crate::write::{self, Upload, request::PutRequest};
 use arrow_flight::sql::{Any, Command, DoPutPreparedStatementResult, DoPutUpdateResult};
 use arrow_flight::{FlightData, FlightDescriptor, PutResult};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status, Streaming};
 
@@ -22,7 +23,7 @@ pub(super) async fn put(service: &AtlasService, request: Request<Streaming<Fligh
     let caller = Caller::of(&request)?;
     let ended = request.extensions().get::<Ended>().cloned().unwrap_or_default();
     let headers = request.metadata().clone();
-    let messages = request.into_inner().map_err(unreadable);
+    let messages = patient(request.into_inner().map_err(unreadable), service.writers.limits().idle_timeout);
     let messages = messages.and_then(|message| futures::future::ready(received::check(message)));
     // A client that cancels has not sent all that it meant to.
     let end = stream::once(async move {
@@ -83,6 +84,24 @@ async fn route(
         }
     };
     Ok(PutResult { app_metadata: message.into() })
+}
+
+/// The same messages, for as long as the next one comes within `idle`.
+fn patient(
+    messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
+    idle: Option<Duration>,
+) -> impl Stream<Item = Result<FlightData, Status>> + Send + 'static {
+    stream::unfold(Some(Box::pin(messages)), move |messages| async move {
+        let mut messages = messages?;
+        let Some(idle) = idle else { return messages.next().await.map(|message| (message, Some(messages))) };
+        match tokio::time::timeout(idle, messages.next()).await {
+            Ok(next) => next.map(|message| (message, Some(messages))),
+            Err(_) => {
+                let message = format!("the client sent nothing for {idle:?}, the limit of this server");
+                Some((Err(status::status(Code::ResourceExhausted, &message)), None))
+            }
+        }
+    })
 }
 
 fn counted(record_count: i64) -> Vec<u8> {
