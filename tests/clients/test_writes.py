@@ -304,6 +304,57 @@ def test_many_rows_are_one_commit(server):
     assert count(server) == 4998
 
 
+def test_asking_for_a_schema_changes_nothing(server):
+    put(server, casts(3), "fleet")
+    with server.adbc() as connection, connection.cursor() as cursor:
+        cursor.adbc_execute_schema("DELETE FROM datasets")
+        cursor.adbc_prepare("DELETE FROM datasets")
+    with server.connect() as client:
+        schema = client.get_schema(statement("DELETE FROM datasets")).schema
+        assert schema.names == ["rows_affected"] and count(server) == 3
+        info = client.get_flight_info(statement("DELETE FROM datasets WHERE month = 1"))
+        assert info.schema == schema and info.total_records == 1
+        assert client.do_get(info.endpoints[0].ticket).read_all().to_pylist() == [{"rows_affected": 1}]
+    assert count(server) == 2
+
+
+def statement(sql: str) -> flight.FlightDescriptor:
+    """CommandStatementQuery in an Any: two protobuf messages of a field or two."""
+
+    def field(number: int, content: bytes) -> bytes:
+        assert len(content) < 128
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    kind = b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery"
+    return flight.FlightDescriptor.for_command(field(1, kind) + field(2, field(1, sql.encode())))
+
+
+def test_rows_that_mean_the_same_dataset_delete_it_once(server):
+    put(server, casts(3), "fleet")
+    with server.adbc() as connection, connection.cursor() as cursor:
+        cursor.executemany("DELETE FROM datasets WHERE station = ?", [("S0",), ("S0",), ("S1",), ("none",)])
+    assert count(server) == 1
+
+
+def test_sql_sees_what_another_process_committed(atlas, server, store):
+    put(server, casts(3), "fleet")
+    atlas("rm", store, "cast_0001")
+    with server.adbc() as connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE datasets SET seen = true")
+        assert cursor.rowcount == 2
+    assert put(server, casts(1, first=9), command={"put": {"store": "fleet", "mode": "replace"}})["datasets"] == 1
+    assert atlas.arrow(store, "SELECT dataset FROM datasets").column(0).to_pylist() == ["cast_0009"]
+
+
+def test_null_cells_of_a_region_are_those_of_the_array(server):
+    kind = pa.field("t", pa.list_(pa.int32(), 3), metadata={"atlas.fill_value": "-9", "atlas.shape": "[3]"})
+    whole_ = pa.table({"dataset": ["a"], "t": [[1, 2, 3]]}, schema=pa.schema([("dataset", pa.string()), kind]))
+    put(server, whole_, "fleet")
+    part = pa.table({"dataset": ["a"], "t": pa.array([[None, 7]], pa.list_(pa.int32(), 2))})
+    put(server, part, command={"put": {"store": "fleet", "start": [1]}})
+    assert server.sql("SELECT tensor_count(t) AS n, element(t, 2) AS last FROM datasets").to_pylist() == [{"n": 2, "last": 7}]
+
+
 def test_bound_text_takes_the_attribute_s_type(server):
     with server.adbc() as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO datasets (dataset, n, x) VALUES ('a', 1, 0.5)")

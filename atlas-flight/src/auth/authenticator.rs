@@ -107,10 +107,15 @@ impl Authenticator {
     ) -> Result<Caller, Status> {
         let hash = users.password_hash(name);
         // Others at the address do not keep out who is known.
-        if !hash.is_some_and(|hash| self.passwords.is_known(password, hash)) {
+        let is_new = !hash.is_some_and(|hash| self.passwords.is_known(password, hash));
+        if is_new {
             self.throttle.check(name, address, Instant::now())?;
         }
         let equal = self.passwords.are_equal(password, hash.unwrap_or(users.decoy())).await?;
+        if is_new {
+            // While it waited others may have used up what there was.
+            self.throttle.check(name, address, Instant::now())?;
+        }
         match users.caller(name).filter(|_| equal && hash.is_some()) {
             Some(caller) => {
                 self.throttle.succeeded(name, address);

@@ -44,7 +44,11 @@ impl Stores {
         Ok(snapshot)
     }
 
-    fn current(&self, name: &str) -> Result<Snapshot, Status> {
+    /// The committed state of a store, kept for nobody.
+    ///
+    /// # Errors
+    /// As [`Stores::snapshot`].
+    pub(crate) fn current(&self, name: &str) -> Result<Snapshot, Status> {
         let found = self.stores.iter().find(|(mounted, _)| mounted == name);
         found.map(|(_, store)| store.snapshot()).ok_or_else(|| {
             let names: Vec<_> = self.names().collect();

@@ -86,8 +86,8 @@ impl Client {
         rows_affected(self.put_to(descriptor, schema, batches).await?)
     }
 
-    /// Writes batches to what a path names: `[store]` takes rows of `dataset` and tensors, `[store, dataset]` one array a
-    /// batch. Gives what the server answered, once what was written is durable. Where it fails, nothing is written.
+    /// Writes batches to what a path names: `[store]` takes rows of `dataset` and tensors, `[store, dataset]` the rows of
+    /// one dataset's arrays, a column each. Gives what the server answered, once what was written is durable. Where it fails, nothing is written.
     ///
     /// # Errors
     /// That of `batches`, what the server says is wrong, `PERMISSION_DENIED` where it only reads, or a lost connection.

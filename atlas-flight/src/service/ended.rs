@@ -67,7 +67,8 @@ impl HttpBody for NotedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() {
+        // A stream that is reset without an error ends, too, but not by the client's word.
+        if frame.is_none() && self.body.is_end_stream() {
             self.ended.0.store(true, Ordering::Release);
         }
         Poll::Ready(frame)

@@ -6,8 +6,9 @@ use crate::bulk::{self, criteria::ListRequest, request::StackedRequest};
 use crate::limits::ResultCount;
 use crate::running::Run;
 use crate::server::ServeError;
-use crate::sql::SqlService;
+use crate::service::info::schema_bytes;
 use crate::sql::sessions::Sessions;
+use crate::sql::{SqlService, rows_affected};
 use crate::status;
 use crate::ticket::Tickets;
 use crate::view::Views;
@@ -66,10 +67,17 @@ impl AtlasService {
 
     async fn schema(&self, request: Request<FlightDescriptor>) -> Result<Bytes, Status> {
         // Without values for its parameters, a prepared statement has a schema but no FlightInfo.
-        if let Wanted::Sql(command) = wanted(request.get_ref())?
-            && let Command::CommandPreparedStatementQuery(query) = *command
-        {
-            return self.sql.prepared_schema(&Caller::of(&request)?, &query.prepared_statement_handle).await;
+        if let Wanted::Sql(command) = wanted(request.get_ref())? {
+            match *command {
+                Command::CommandPreparedStatementQuery(query) => {
+                    return self.sql.prepared_schema(&Caller::of(&request)?, &query.prepared_statement_handle).await;
+                }
+                // To ask what a statement answers is not to run it.
+                Command::CommandStatementQuery(query) if self.sql.is_update(&query.query).await? => {
+                    return schema_bytes(&rows_affected());
+                }
+                _ => {}
+            }
         }
         Ok(self.info(request).await?.schema)
     }

@@ -24,6 +24,7 @@ mod workers;
 
 pub(crate) use bounded::bounded;
 pub(crate) use guard::check as check_sql;
+pub(crate) use put::rows_affected;
 pub(crate) use service::SqlService;
 pub(crate) use session::Queries;
 pub(crate) use workers::Workers;

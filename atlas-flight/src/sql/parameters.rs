@@ -1,6 +1,7 @@
 //! The values of a query's parameters.
 
 use super::boundary;
+use crate::service::encode::batch_bytes;
 use crate::status;
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
@@ -50,7 +51,7 @@ impl Parameters {
         let mut parameters = None;
         let mut bytes = 0;
         while let Some(batch) = batches.try_next().await.map_err(status::from_flight)? {
-            bytes += batch.get_array_memory_size();
+            bytes += batch_bytes(&batch);
             if bytes > MAX_PARAMETER_BYTES {
                 let message = format!("the parameters take {bytes} bytes, the limit is {MAX_PARAMETER_BYTES}");
                 return Err(status::status(Code::ResourceExhausted, &message));

@@ -11,7 +11,7 @@ use crate::auth::{Caller, Purpose};
 use crate::observe::Call;
 use crate::status;
 use crate::ticket::PreparedTicket;
-use crate::write::{self, Rows as Written, Spool, Target, Upload, batches, request::Mode};
+use crate::write::{self, Results, Rows as Written, Spool, Target, Upload, batches, request::Mode};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -23,9 +23,15 @@ use arrow_flight::sql::{
 use atlas_store::{AttributeType, Snapshot, Store};
 use bytes::Bytes;
 use futures::TryStreamExt;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
+
+/// What a statement that changes datasets answers: one row, their number.
+pub(crate) fn rows_affected() -> Schema {
+    Schema::new(vec![Field::new("rows_affected", DataType::Int64, false)])
+}
 
 /// What begins statements that would change something else than datasets.
 const DEFINING: [&str; 5] = ["ALTER", "CREATE", "DROP", "MERGE", "TRUNCATE"];
@@ -149,6 +155,14 @@ impl SqlService {
         Ok(update)
     }
 
+    /// Whether a text asks for a change.
+    ///
+    /// # Errors
+    /// As [`SqlService::update`].
+    pub(crate) async fn is_update(&self, sql: &str) -> Result<bool, Status> {
+        Ok(self.update(sql).await?.is_some())
+    }
+
     /// The parameters that a change takes: of the types that its columns have, else as a query's.
     ///
     /// # Errors
@@ -167,7 +181,7 @@ impl SqlService {
             let open = view.queries.plan_open(&update.query, &as_tensors(settings)).await?;
             return parameters::parameter_schema(&open.plan, count);
         };
-        let snapshot = view.stores.snapshot(&store)?;
+        let snapshot = view.stores.current(&store)?;
         let field = |(at, column): (usize, &String)| {
             Field::new(format!("${}", at + 1), parameters::declared(&attribute_type(&snapshot, column)), true)
         };
@@ -190,7 +204,9 @@ impl SqlService {
         let view = self.views.of(caller)?;
         let store = update.store.clone().unwrap_or_else(|| settings.schema.clone());
         let turn = self.writers.turn(caller, &store, "an update").await?;
-        let mut results = Vec::new();
+        let planned_at = view.stores.current(&store)?.number();
+        let mut results = Results::default();
+        let has_asked = !matches!((&rows, &update.bound), (Rows::Bound(_), Some(_)));
         match (rows, &update.bound) {
             (Rows::Bound(spool), Some(columns)) => results.push(named(spool, columns)?),
             (Rows::Bound(spool), None) => {
@@ -198,41 +214,48 @@ impl SqlService {
                     let batch = batch?;
                     for row in 0..batch.num_rows() {
                         let parameters = Parameters::from_row(&batch.slice(row, 1))?;
-                        results.push(self.rows_of(caller, update, &parameters, settings).await?);
+                        self.ask(caller, update, &parameters, settings, &mut results).await?;
                     }
                 }
             }
             (Rows::Few(runs), _) => {
                 for parameters in &runs {
-                    results.push(self.rows_of(caller, update, parameters, settings).await?);
+                    self.ask(caller, update, parameters, settings, &mut results).await?;
                 }
             }
         }
-        let (action, snapshot) = (update.action, view.stores.snapshot(&store)?);
+        let (action, snapshot, results) = (update.action, view.stores.current(&store)?, results.finish()?);
         let apply = move |store: &Store| {
             let mut changed = 0;
+            let mut deleted = HashSet::new();
             for result in results {
-                changed += apply(store, &snapshot, action, result)?;
+                changed += apply(store, &snapshot, action, result, &mut deleted)?;
+            }
+            // The first change went to the newest snapshot: the queries have to have seen that one.
+            if has_asked && store.snapshot().number() != planned_at {
+                let message = "another process committed to the store in the meantime: try again";
+                return Err(status::status(Code::Aborted, message));
             }
             Ok(changed)
         };
-        let (changed, _) = turn.commit(apply).await?;
+        let (changed, _) = if has_asked { turn.commit_as_seen(apply).await? } else { turn.commit(apply).await? };
         Ok(i64::try_from(changed).unwrap_or(i64::MAX))
     }
 
-    /// What one run of a change writes.
-    async fn rows_of(
+    /// Puts aside what one run of a change writes.
+    async fn ask(
         &self,
         caller: &Caller,
         update: &Update,
         parameters: &Parameters,
         settings: &Settings,
-    ) -> Result<Spool, Status> {
+        results: &mut Results,
+    ) -> Result<(), Status> {
         let view = self.views.of(caller)?;
         let planned = view.queries.plan(&update.query, parameters, &as_tensors(settings)).await?;
         let schema = Arc::clone(planned.schema());
         let batches = view.queries.batches(planned).await?;
-        Spool::of(schema, batches, self.writers.limits()).await
+        results.add(schema, batches, self.writers.limits()).await
     }
 }
 
@@ -242,27 +265,34 @@ fn as_tensors(settings: &Settings) -> Settings {
 }
 
 /// Writes what one run gave; gives how many datasets it was.
-fn apply(store: &Store, snapshot: &Snapshot, action: Action, rows: Spool) -> Result<u64, Status> {
-    let count = rows.rows();
+fn apply(
+    store: &Store,
+    snapshot: &Snapshot,
+    action: Action,
+    rows: Spool,
+    deleted: &mut HashSet<String>,
+) -> Result<u64, Status> {
     let target = match action {
         Action::Insert => Target::Datasets(Mode::Create),
         Action::Update => Target::Attributes,
-        Action::Delete => {
-            delete(store, rows)?;
-            return Ok(count);
-        }
+        Action::Delete => return delete(store, rows, deleted),
     };
     let written = Written::new(rows.schema(), target)?.typed_as(snapshot)?;
     Ok(written.write_all(store, rows)?.rows)
 }
 
-fn delete(store: &Store, rows: Spool) -> Result<(), Status> {
+/// Deletes the datasets that are not deleted yet: several rows of values may mean the same one.
+fn delete(store: &Store, rows: Spool, deleted: &mut HashSet<String>) -> Result<u64, Status> {
+    let before = deleted.len();
     for batch in rows.batches()? {
         let names = cast(batch?.column(0), &DataType::Utf8).map_err(|error| status::from_arrow(&error))?;
-        let mut names = names.as_string::<i32>().iter().flatten();
-        names.try_for_each(|name| store.delete_dataset(name)).map_err(|error| status::from_store(&error))?;
+        for name in names.as_string::<i32>().iter().flatten() {
+            if deleted.insert(name.to_string()) {
+                store.delete_dataset(name).map_err(|error| status::from_store(&error))?;
+            }
+        }
     }
-    Ok(())
+    Ok((deleted.len() - before) as u64)
 }
 
 /// Bound values under the names of the columns that they are.

@@ -22,6 +22,9 @@ use tonic::metadata::MetadataMap;
 /// The cookie that names a session.
 const COOKIE: &str = "arrow_flight_session_id";
 
+/// The cookie's value where the login names the session.
+const OF_LOGIN: &str = "login";
+
 /// The most sessions: beyond it, those that were not used for longest are forgotten.
 const MAX_SESSIONS: usize = 10_000;
 
@@ -114,9 +117,11 @@ impl Sessions {
                 errors.insert(name.clone(), OptionError { value: kind.into() });
             }
         }
-        let (name, cookie) = match name_of(caller, headers).filter(|_| known.is_some()) {
-            Some(name) => (name, None),
-            None => {
+        let (name, cookie) = match name_of(caller, headers) {
+            // Where its options are lost, the cookie says that there were some.
+            Some(name @ Name::Login(..)) => (name, Some(format!("{COOKIE}={OF_LOGIN}"))),
+            Some(name) if known.is_some() => (name, None),
+            _ => {
                 let id: String = random_id()?.iter().map(|byte| format!("{byte:02x}")).collect();
                 let cookie = format!("{COOKIE}={id}");
                 (Name::Cookie(Arc::clone(&caller.user), id), Some(cookie))
@@ -130,7 +135,7 @@ impl Sessions {
     pub(crate) fn close(&self, caller: &Caller, headers: &MetadataMap) -> Option<String> {
         let name = name_of(caller, headers)?;
         self.lock().remove(&name);
-        matches!(name, Name::Cookie(..)).then(|| format!("{COOKIE}=closed; Max-Age=0"))
+        Some(format!("{COOKIE}=closed; Max-Age=0"))
     }
 
     /// What the session of a call has; the default where it has none.
@@ -143,9 +148,9 @@ impl Sessions {
         }
         match name {
             // A login is a session from its beginning.
-            Name::Login(..) => Ok(Chosen::default()),
+            Name::Login(..) if cookie_of(headers).as_deref() != Some(OF_LOGIN) => Ok(Chosen::default()),
             // Its options would not be those that the client has set.
-            Name::Cookie(..) => Err(Status::not_found(
+            Name::Login(..) | Name::Cookie(..) => Err(Status::not_found(
                 "the session is not known here: it was closed, not used for long, or is another server's; connect again",
             )),
         }
@@ -209,12 +214,16 @@ fn name_of(caller: &Caller, headers: &MetadataMap) -> Option<Name> {
     if let Some(login) = caller.login() {
         return Some(Name::Login(Arc::clone(&caller.user), login));
     }
+    Some(Name::Cookie(Arc::clone(&caller.user), cookie_of(headers)?))
+}
+
+/// The value of the session's cookie.
+fn cookie_of(headers: &MetadataMap) -> Option<String> {
     let cookies = headers.get_all("cookie").iter().filter_map(|header| header.to_str().ok());
-    let id = cookies.flat_map(|header| header.split(';')).find_map(|cookie| {
+    cookies.flat_map(|header| header.split(';')).find_map(|cookie| {
         let (name, value) = cookie.split_once('=')?;
         (name.trim() == COOKIE).then(|| value.trim().trim_matches('"').to_string())
-    })?;
-    Some(Name::Cookie(Arc::clone(&caller.user), id))
+    })
 }
 
 #[cfg(test)]

@@ -79,8 +79,10 @@ fn from_insert(insert: Insert) -> Result<Update, Status> {
     let source = insert.source.ok_or_else(|| unimplemented("INSERT without rows"))?;
     let columns = insert.columns.iter().map(column_name).collect::<Result<Vec<_>, _>>()?;
     // Without a list of columns those of the query are meant, by name: a table of any attributes has no order of them.
+    let is_plain =
+        source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none() && source.fetch.is_none();
     let values = match source.body.as_ref() {
-        SetExpr::Values(values) if !columns.is_empty() => {
+        SetExpr::Values(values) if !columns.is_empty() && is_plain => {
             values.rows.iter().map(|row| row.content.as_slice()).collect()
         }
         _ => Vec::new(),
@@ -226,6 +228,8 @@ mod tests {
         assert_eq!(insert.bound, None);
         let rows = parsed("INSERT INTO datasets (dataset, month) VALUES ($1, $2)");
         assert_eq!(rows.bound.unwrap(), ["dataset", "month"]);
+        let first = parsed("INSERT INTO datasets (dataset) VALUES ('a'), ('b') LIMIT 1");
+        assert_eq!(first.query, "SELECT * FROM (VALUES ('a'), ('b') LIMIT 1) AS \"_rows\" (\"dataset\")");
         let chosen = parsed("INSERT INTO datasets (a, b) SELECT x, y FROM t");
         assert_eq!(chosen.query, "SELECT * FROM (SELECT x, y FROM t) AS \"_rows\" (\"a\", \"b\")");
         let update = parsed("UPDATE datasets SET month = month + 1, ship = NULL WHERE station = 's1'");

@@ -82,12 +82,8 @@ pub(crate) async fn run(writers: &Writers, caller: &Caller, action: &Action) -> 
         _ => {
             let OfStore { store } = body(action)?;
             let turn = writers.turn(caller, &store, kind).await?;
-            let kind = kind.to_string();
+            let (kind, moved) = (kind.to_string(), turn.moved());
             turn.run(move |store| {
-                let moved = match kind.as_str() {
-                    "refresh" => store.refresh().map_err(|error| status::from_store(&error))?,
-                    _ => false,
-                };
                 let snapshot = store.snapshot();
                 Ok(match kind.as_str() {
                     "refresh" => json!({ "snapshot": snapshot.number(), "changed": moved }),

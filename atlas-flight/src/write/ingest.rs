@@ -56,7 +56,6 @@ pub(crate) async fn ingest(
     let turn = writers.turn(caller, &store, what).await?;
     let (changes, _) = turn
         .commit(move |handle| {
-            handle.refresh().map_err(|error| status::from_store(&error))?;
             let datasets = handle.snapshot().dataset_count();
             if datasets > 0 && fails_if_exists {
                 let message = format!("table {store}.{TABLE} exists already, with {datasets} rows");

@@ -20,7 +20,7 @@ pub(crate) use actions::{ACTIONS, run as act};
 pub(crate) use ingest::ingest;
 pub(crate) use put::{batches, put};
 pub(crate) use rows::{Rows, Target};
-pub(crate) use spool::Spool;
+pub(crate) use spool::{Results, Spool};
 pub(crate) use writers::Writers;
 
 use arrow_flight::FlightData;

@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use atlas_sql::tensor::{GivenArray, GivenValues};
-use atlas_store::{ArrayData, ArraySchema, AttributeType, DType, Snapshot, Store, default_chunk_shape};
+use atlas_store::{ArrayData, ArraySchema, AttributeType, DType, Scalar, Snapshot, Store, default_chunk_shape};
 use tonic::{Code, Status};
 
 /// The column that names the dataset of each row.
@@ -206,7 +206,10 @@ impl Rows {
                         }
                     }
                     Values::Array(array, values) => {
-                        if let Some(data) = values.value(row).map_err(|error| status::from_datafusion(&error))? {
+                        let fill = self.fill_of(store, dataset, name, array);
+                        if let Some(data) =
+                            values.value_with(row, fill.as_ref()).map_err(|error| status::from_datafusion(&error))?
+                        {
                             self.write_array(store, (dataset, name), array, &data)?;
                             changes.arrays += 1;
                         }
@@ -215,6 +218,16 @@ impl Rows {
             }
         }
         Ok(changes)
+    }
+
+    /// What NULL cells become: the fill value of the array that is written into, or of the one that is declared.
+    fn fill_of(&self, store: &Store, dataset: &str, name: &str, array: &GivenArray) -> Option<Scalar> {
+        match self.target {
+            Target::Region(_) => {
+                store.snapshot().array(dataset, name).ok().and_then(|(_, schema)| schema.fill_value.clone())
+            }
+            Target::Datasets(_) | Target::Attributes => array.fill_value.clone(),
+        }
     }
 
     fn write_array(

@@ -1,9 +1,12 @@
 //! Batches put aside until all of them are there: in memory while they are few, else in a temporary file.
 
 use crate::limits::Limits;
+use crate::service::encode::batch_bytes;
 use crate::status;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{AnyDictionaryArray, Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::kernels::length::length;
+use arrow::compute::{cast, max};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use futures::{Stream, StreamExt};
@@ -14,11 +17,72 @@ use tonic::{Code, Status};
 /// How many bytes are kept in memory.
 const MEMORY_BYTES: usize = 4 << 20;
 
+/// What the dictionaries of one batch may stand for.
+const MOST_UNPACKED_BYTES: u64 = 256 << 20;
+
+/// How many times the results of one change may differ in schema.
+const MOST_SCHEMAS: usize = 1000;
+
 /// Batches of one schema.
 pub(crate) struct Spool {
     schema: SchemaRef,
     file: SpooledTempFile,
     rows: u64,
+}
+
+/// The results of several queries: those of one schema that follow one another are together.
+#[derive(Default)]
+pub(crate) struct Results {
+    done: Vec<Spool>,
+    last: Option<(SchemaRef, Filling)>,
+}
+
+impl Results {
+    /// Takes the batches of one more query, to their end.
+    ///
+    /// # Errors
+    /// As [`Spool::of`].
+    pub(crate) async fn add(
+        &mut self,
+        schema: SchemaRef,
+        mut batches: impl Stream<Item = Result<RecordBatch, Status>> + Unpin,
+        limits: &Limits,
+    ) -> Result<(), Status> {
+        if self.done.len() >= MOST_SCHEMAS {
+            let message = format!("the rows of values differ in type more than {MOST_SCHEMAS} times");
+            return Err(status::status(Code::ResourceExhausted, &message));
+        }
+        let mut filling = match self.last.take() {
+            Some((last, filling)) if last == schema => filling,
+            other => {
+                if let Some((schema, filling)) = other {
+                    self.done.push(filling.finish(schema)?);
+                }
+                Filling::new(&schema, limits)?
+            }
+        };
+        while let Some(batch) = batches.next().await {
+            filling = filling.with(batch?).await?;
+        }
+        self.last = Some((schema, filling));
+        Ok(())
+    }
+
+    /// Takes what was put aside already.
+    pub(crate) fn push(&mut self, spool: Spool) {
+        self.done.push(spool);
+    }
+
+    /// All of them, in the order in which they came.
+    ///
+    /// # Errors
+    /// Where there is no room for them.
+    pub(crate) fn finish(mut self) -> Result<Vec<Spool>, Status> {
+        if let Some((schema, filling)) = self.last.take() {
+            self.done.push(filling.finish(schema)?);
+        }
+        Ok(self.done)
+    }
 }
 
 /// Takes batches.
@@ -38,12 +102,26 @@ impl Filling {
 
     fn add(&mut self, batch: &RecordBatch) -> Result<(), Status> {
         self.rows += batch.num_rows() as u64;
-        self.bytes += batch.get_array_memory_size() as u64;
+        self.bytes += batch_bytes(batch) as u64;
+        let unpacked = batch.columns().iter().map(unpacked_bytes).fold(0u64, u64::saturating_add);
+        if unpacked > MOST_UNPACKED_BYTES {
+            let message = format!(
+                "the dictionaries of a batch stand for up to {unpacked} bytes, the limit is {MOST_UNPACKED_BYTES}: send \
+                 smaller batches"
+            );
+            return Err(status::status(Code::ResourceExhausted, &message));
+        }
         if let Some(most) = self.most_bytes.filter(|most| self.bytes > *most) {
             let message = format!("the upload has more than {most} bytes, the limit of this server");
             return Err(status::status(Code::ResourceExhausted, &message));
         }
         self.writer.write(batch).map_err(|error| failed(&error))
+    }
+
+    /// The same with one more batch. Temporary files are on disks, which may be slow.
+    async fn with(mut self, batch: RecordBatch) -> Result<Self, Status> {
+        let filled = tokio::task::spawn_blocking(move || self.add(&batch).map(|()| self)).await;
+        filled.map_err(|error| status::from_join(&error))?
     }
 
     fn finish(self, schema: SchemaRef) -> Result<Spool, Status> {
@@ -67,10 +145,7 @@ impl Spool {
     ) -> Result<Spool, Status> {
         let mut filling = Filling::new(&schema, limits)?;
         while let Some(batch) = batches.next().await {
-            let batch = batch?;
-            // Temporary files are on disks, which may be slow.
-            let filled = tokio::task::spawn_blocking(move || filling.add(&batch).map(|()| filling)).await;
-            filling = filled.map_err(|error| status::from_join(&error))??;
+            filling = filling.with(batch?).await?;
         }
         filling.finish(schema)
     }
@@ -108,6 +183,29 @@ impl Spool {
         let reader = StreamReader::try_new(BufReader::new(self.file), None).map_err(|error| failed(&error))?;
         Ok(reader.map(|batch| batch.map_err(|error| failed(&error))))
     }
+}
+
+/// How many bytes the dictionaries in a column stand for, at most: as many values as there are keys, each as long as the longest.
+fn unpacked_bytes(column: &ArrayRef) -> u64 {
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        return (column.len() as u64).saturating_mul(longest(dictionary));
+    }
+    match column.data_type() {
+        DataType::List(_) => unpacked_bytes(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => unpacked_bytes(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(_, _) => unpacked_bytes(column.as_fixed_size_list().values()),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(unpacked_bytes).fold(0, u64::saturating_add),
+        _ => 0,
+    }
+}
+
+/// The longest value of a dictionary.
+fn longest(dictionary: &dyn AnyDictionaryArray) -> u64 {
+    let values = dictionary.values();
+    let lengths = length(values).and_then(|lengths| cast(&lengths, &DataType::Int64));
+    let longest = lengths.ok().and_then(|lengths| max(lengths.as_primitive::<Int64Type>()));
+    // What has no length is a number.
+    longest.map_or(8, |bytes| bytes.unsigned_abs().max(8))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Status {

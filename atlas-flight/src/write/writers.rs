@@ -27,6 +27,8 @@ struct Writer {
 /// The right to change one store, until it is dropped.
 pub(crate) struct Turn {
     store: Store,
+    /// Whether others had committed since the store was last looked at.
+    moved: bool,
     _held: OwnedMutexGuard<()>,
 }
 
@@ -88,11 +90,22 @@ impl Writers {
         self.check_store(caller, name, what)?;
         let writer = self.find(caller, name)?;
         let held = Deadline::of(&self.limits).within(Arc::clone(&writer.turn).lock_owned()).await?;
-        Ok(Turn { store: writer.store.clone(), _held: held })
+        let store = writer.store.clone();
+        // What is changed is the newest: others may have committed.
+        let refreshed = tokio::task::spawn_blocking(move || {
+            let moved = store.refresh().map_err(|error| status::from_store(&error))?;
+            Ok(Turn { store, moved, _held: held })
+        });
+        refreshed.await.map_err(|error| status::from_join(&error))?
     }
 }
 
 impl Turn {
+    /// Whether others had committed since the store was last looked at: it is at their snapshot now.
+    pub(crate) fn moved(&self) -> bool {
+        self.moved
+    }
+
     /// Makes a change and commits it. What `change` and the commit fail with leaves nothing behind.
     ///
     /// The change goes on where the caller stops waiting for it.
@@ -103,10 +116,29 @@ impl Turn {
         self,
         change: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
     ) -> Result<(T, FlushReport), Status> {
+        self.commit_with(MOST_REBASES, change).await
+    }
+
+    /// The same for a change that was made of what the store held: it goes onto no other snapshot.
+    ///
+    /// # Errors
+    /// As [`Turn::commit`]; `ABORTED` also where another writer commits in between.
+    pub(crate) async fn commit_as_seen<T: Send + 'static>(
+        self,
+        change: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
+    ) -> Result<(T, FlushReport), Status> {
+        self.commit_with(0, change).await
+    }
+
+    async fn commit_with<T: Send + 'static>(
+        self,
+        most_rebases: usize,
+        change: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
+    ) -> Result<(T, FlushReport), Status> {
         self.run(move |store| {
             let draft = Draft(store);
             let changed = change(store)?;
-            let report = flush(store).map_err(|error| status::from_store(&error))?;
+            let report = flush(store, most_rebases).map_err(|error| status::from_store(&error))?;
             std::mem::forget(draft);
             Ok((changed, report))
         })
@@ -121,7 +153,12 @@ impl Turn {
         self,
         work: impl FnOnce(&Store) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        let worked = tokio::task::spawn_blocking(move || work(&self.store)).await;
+        // The turn goes along: it is over when the work is, whether or not somebody still waits for that.
+        let worked = tokio::task::spawn_blocking(move || {
+            let Turn { store, _held, .. } = self;
+            work(&store)
+        });
+        let worked = worked.await;
         worked.map_err(|error| status::from_join(&error))?
     }
 }
@@ -135,17 +172,69 @@ impl Drop for Draft<'_> {
     }
 }
 
-fn flush(store: &Store) -> atlas_store::Result<FlushReport> {
+fn flush(store: &Store, most_rebases: usize) -> atlas_store::Result<FlushReport> {
     let mut rebases = 0;
     loop {
         match store.flush() {
-            Err(error) if error.kind() == ErrorKind::Conflict && rebases < MOST_REBASES => {
+            Err(error) if error.kind() == ErrorKind::Conflict && rebases < most_rebases => {
                 rebases += 1;
                 if !store.rebase()? {
                     return Err(error);
                 }
             }
             flushed => return flushed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+    use super::*;
+    use atlas_store::CreateOptions;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_turn_lasts_as_long_as_its_work_whoever_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::create(directory.path().to_str().unwrap(), CreateOptions::default()).unwrap();
+        let limits = Limits { timeout: Some(Duration::from_millis(200)), ..Limits::default() };
+        let writers = Writers::new(&[("a".to_string(), store.clone())], true, limits);
+        let turn = writers.turn(&Caller::anybody(), "a", "writing").await.unwrap();
+        let (begun, has_begun) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let change = tokio::spawn(turn.commit(move |store| {
+            store.create_dataset("x").map_err(|error| status::from_store(&error))?;
+            begun.send(()).unwrap();
+            goes_on.recv().unwrap();
+            Ok(())
+        }));
+        has_begun.recv().unwrap();
+        change.abort();
+        assert!(change.await.unwrap_err().is_cancelled());
+        let waited = writers.turn(&Caller::anybody(), "a", "writing").await;
+        assert_eq!(waited.err().unwrap().code(), Code::ResourceExhausted, "the work still goes on");
+        go_on.send(()).unwrap();
+        let next = writers.turn(&Caller::anybody(), "a", "writing").await.unwrap();
+        next.commit(|_| Ok(())).await.unwrap();
+        assert!(store.dataset_exists("x"), "what was begun was committed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_that_fails_or_panics_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::create(directory.path().to_str().unwrap(), CreateOptions::default()).unwrap();
+        let writers = Writers::new(&[("a".to_string(), store.clone())], true, Limits::default());
+        for panics in [false, true] {
+            let turn = writers.turn(&Caller::anybody(), "a", "writing").await.unwrap();
+            let changed = turn.commit(move |store| {
+                store.create_dataset("x").map_err(|error| status::from_store(&error))?;
+                assert!(!panics, "on purpose");
+                Err::<(), _>(Status::invalid_argument("no"))
+            });
+            changed.await.unwrap_err();
+            assert!(!store.dataset_exists("x"));
         }
     }
 }

@@ -170,6 +170,14 @@ impl GivenValues<'_> {
     /// An execution error that names the column, for lists that are not rectangular, a shape that does not fit its cells, or
     /// a NULL cell for which there is no value.
     pub fn value(&self, row: usize) -> Result<Option<ArrayData>> {
+        self.value_with(row, self.array.fill_value.as_ref())
+    }
+
+    /// The same, where NULL cells become this fill value, if there is one, and not the field's.
+    ///
+    /// # Errors
+    /// As [`GivenValues::value`].
+    pub fn value_with(&self, row: usize, fill: Option<&Scalar>) -> Result<Option<ArrayData>> {
         if self.column.is_null(row) {
             return Ok(None);
         }
@@ -184,7 +192,7 @@ impl GivenValues<'_> {
             let (name, cells) = (&self.array.name, range.len());
             return Err(failed(format!("column {name}, row {row}: shape {shape:?} does not fit {cells} cells")));
         }
-        let data = self.cells_of(range, shape)?;
+        let data = self.cells_of(range, shape, fill)?;
         match &self.array.layout {
             Layout::Fixed { axes: Some(axes), .. } => transposed(&data, axes).map(Some),
             _ => Ok(Some(data)),
@@ -198,7 +206,7 @@ impl GivenValues<'_> {
     pub fn stacked(&self) -> Result<ArrayData> {
         let rows = self.column.len();
         let (shape, axes) = match &self.array.layout {
-            Layout::Scalar => return self.cells_of(0..rows, vec![rows as u64]),
+            Layout::Scalar => return self.cells_of(0..rows, vec![rows as u64], self.array.fill_value.as_ref()),
             Layout::Fixed { shape, axes } => (shape, axes),
             Layout::Nested(_) | Layout::Variable => {
                 return Err(failed(format!("column {}: its values may differ in shape", self.array.name)));
@@ -212,7 +220,7 @@ impl GivenValues<'_> {
             None => 0..0,
         };
         let shape = std::iter::once(rows as u64).chain(shape.iter().copied()).collect();
-        let data = self.cells_of(range, shape)?;
+        let data = self.cells_of(range, shape, self.array.fill_value.as_ref())?;
         match axes {
             Some(axes) => {
                 let axes: Vec<usize> = std::iter::once(0).chain(axes.iter().map(|axis| axis + 1)).collect();
@@ -267,10 +275,10 @@ impl GivenValues<'_> {
         Ok((range, shape.as_primitive::<UInt64Type>().values().to_vec()))
     }
 
-    fn cells_of(&self, range: Range<usize>, shape: Vec<u64>) -> Result<ArrayData> {
-        let GivenArray { name, dtype, fill_value, .. } = self.array;
+    fn cells_of(&self, range: Range<usize>, shape: Vec<u64>, fill: Option<&Scalar>) -> Result<ArrayData> {
+        let GivenArray { name, dtype, .. } = self.array;
         let cells = self.cells.slice(range.start, range.len());
-        let fill = match (fill_value, dtype) {
+        let fill = match (fill, dtype) {
             _ if cells.null_count() == 0 => None,
             (Some(fill), _) => Some(fill.clone()),
             (None, DType::Float32) => Some(Scalar::Float32(f32::NAN)),
