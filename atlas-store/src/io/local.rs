@@ -1,6 +1,5 @@
 //! The local file system: positional reads, and writes that are fsynced before they are renamed into place.
 
-use super::buffers::ReadBuffer;
 use super::{ConditionalGet, Expected, ObjectInfo, ObjectReader, ObjectWriter, Storage, Version};
 use crate::error::{Error, Result};
 use bytes::Bytes;
@@ -286,12 +285,12 @@ impl ObjectReader for LocalReader {
             ));
         }
         let count = usize::try_from(range.end - range.start).map_err(|error| Error::storage(&self.object, error))?;
-        let mut bytes = ReadBuffer::of(count);
-        self.file.read_exact_at(bytes.as_mut(), range.start).map_err(|error| match error.kind() {
+        let mut bytes = vec![0; count];
+        self.file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => Error::corrupt(&self.object, range.start, "the file was truncated"),
             _ => Error::storage(&self.object, error),
         })?;
-        Ok(bytes.into_bytes())
+        Ok(bytes.into())
     }
 }
 

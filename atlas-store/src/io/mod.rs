@@ -2,7 +2,6 @@
 //!
 //! An *object* is a file named by a `/`-separated path relative to the store. Every call blocks.
 
-mod buffers;
 mod local;
 mod location;
 mod memory;
