@@ -323,7 +323,11 @@ async fn a_login_has_its_own_session_and_no_other_users() {
     let as_ = |token: &str| Calls::new(&fixture).with("authorization", token);
     let mut calls = as_(&first);
     assert!(calls.set(&[("schema", Some("other"))]).await.is_empty());
-    assert_eq!(calls.cookie, None, "its token is enough");
+    // Its token is enough; where what it names is lost, the cookie says that there was something.
+    assert_eq!(calls.cookie.as_deref(), Some("arrow_flight_session_id=login"));
+    assert_eq!(calls.count().await, 0);
+    let lost = Calls { cookie: calls.cookie.clone(), ..as_(&second) };
+    assert_eq!(lost.query(COUNT).await.unwrap_err().code(), Code::NotFound, "it is not the default");
     assert_eq!((as_(&first).count().await, as_(&second).count().await, as_(&bob).count().await), (0, 1, 1));
     let errors = as_(&bob).set(&[("schema", Some("other"))]).await;
     assert_eq!(errors, [("schema".to_string(), INVALID_VALUE)].into(), "what may not be read is not there");
