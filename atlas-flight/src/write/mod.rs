@@ -1,6 +1,6 @@
 //! Writing: uploads, ingestion, SQL that changes datasets, and actions.
 //!
-//! [`writers`] holds who may write, and lets one change of a store follow another: each is one commit, which is durable when
+//! `writers` holds who may write, and lets one change of a store follow another: each is one commit, which is durable when
 //! it is answered, or nothing of it is there. What a client streams is put aside first (`spool`), so that a stream that is cut
 //! leaves nothing and a slow one keeps nobody from writing; then it is applied, row by row (`rows`) or as the arrays of one
 //! dataset (`arrays`). `put`, `ingest`, `actions` and `sql/update` are the ways in.
