@@ -111,6 +111,13 @@ pub(crate) fn status(code: Code, message: &str) -> Status {
     Status::new(code, one_line(message))
 }
 
+/// The status of a store that is none of those that a caller is served.
+pub(crate) fn no_such_store<'a>(name: &str, served: impl Iterator<Item = &'a str>) -> Status {
+    let served: Vec<&str> = served.collect();
+    let served = if served.is_empty() { "none".to_string() } else { served.join(", ") };
+    status(Code::NotFound, &format!("no such store: {name}; served are {served}"))
+}
+
 /// An error that only the server's log explains.
 pub(crate) fn internal(error: &dyn std::fmt::Display) -> Status {
     tracing::error!(%error, "internal error");

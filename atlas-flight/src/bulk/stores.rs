@@ -50,11 +50,7 @@ impl Stores {
     /// As [`Stores::snapshot`].
     pub(crate) fn current(&self, name: &str) -> Result<Snapshot, Status> {
         let found = self.stores.iter().find(|(mounted, _)| mounted == name);
-        found.map(|(_, store)| store.snapshot()).ok_or_else(|| {
-            let names: Vec<_> = self.names().collect();
-            let served = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-            status::status(Code::NotFound, &format!("no such store: {name}; served are {served}"))
-        })
+        found.map(|(_, store)| store.snapshot()).ok_or_else(|| status::no_such_store(name, self.names()))
     }
 
     /// The rows of the datasets that satisfy a SQL predicate, in the order of the store. The caller holds a place for

@@ -2,9 +2,9 @@
 
 use crate::cli::describe;
 use crate::cli::{Failure, Output};
+use atlas_flight::write::compacted;
 use atlas_store::{CompactOptions, Store};
 use clap::Args;
-use serde_json::json;
 use std::io::Write;
 use std::time::Duration;
 
@@ -36,17 +36,7 @@ impl Compact {
         let report = Store::open(&self.store)?.compact(options)?;
         let mut out = Output::stdout();
         if self.json {
-            let report = json!({
-                "snapshot": report.snapshot,
-                "families": report.families,
-                "bytes_before": report.bytes_before,
-                "bytes_after": report.bytes_after,
-                "reclaimed_bytes": report.reclaimed_bytes(),
-                "deleted_objects": report.deleted_objects,
-                "deleted_bytes": report.deleted_bytes,
-                "retained_bytes": report.retained_bytes,
-            });
-            writeln!(out, "{report}")?;
+            writeln!(out, "{}", compacted(&report))?;
             return out.finish();
         }
         let count = report.families as u64;

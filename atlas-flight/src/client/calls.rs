@@ -66,7 +66,7 @@ impl Client {
     /// What the server says is wrong with the query, or a lost connection.
     pub async fn query_stream(&self, sql: &str) -> Result<BatchStream, ClientError> {
         let info = self.flight_info(sql_descriptor(sql)).await?;
-        self.read(info, &ReadOptions::once())
+        self.read_query(info)
     }
 
     /// The schema of a query's result; the query does not run.
@@ -125,6 +125,15 @@ impl Client {
         let result = self.connection.flight().get_schema(descriptor).await?.into_inner();
         let schema = Schema::try_from(&result).map_err(|error| ClientError::protocol(error.to_string()))?;
         Ok(Arc::new(schema))
+    }
+
+    /// What a query's FlightInfo gives.
+    ///
+    /// # Errors
+    /// As [`Client::read`].
+    pub(super) fn read_query(&self, info: FlightInfo) -> Result<BatchStream, ClientError> {
+        // Its total may be how much was changed, and not the number of rows that come.
+        self.read(FlightInfo { total_records: -1, ..info }, &ReadOptions::once())
     }
 
     /// What a FlightInfo's tickets give. Parts that are cut are asked for again: their batches have to be the same then, as

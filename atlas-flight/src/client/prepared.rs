@@ -1,7 +1,7 @@
 //! Statements with parameters.
 
 use super::put::rows_affected;
-use super::{BatchStream, Client, ClientError, ReadOptions};
+use super::{BatchStream, Client, ClientError};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow_flight::sql::{
@@ -101,7 +101,7 @@ impl PreparedStatement {
     /// What the server fails with, or a lost connection.
     pub async fn query_stream(&self) -> Result<BatchStream, ClientError> {
         let info = self.client.flight_info(self.descriptor()).await?;
-        self.client.read(info, &ReadOptions::once())
+        self.client.read_query(info)
     }
 
     /// Runs a statement that changes something, once for each row of values (one without columns, where there are no

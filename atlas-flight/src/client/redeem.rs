@@ -98,9 +98,7 @@ pub(super) fn redeem(
 ) -> Result<BatchStream, ClientError> {
     let tickets: Option<Vec<Ticket>> = info.endpoint.iter().map(|endpoint| endpoint.ticket.clone()).collect();
     let tickets = tickets.ok_or_else(|| ClientError::protocol("an endpoint came without ticket"))?;
-    // Of a query it may be what it changed, and not the number of rows that come.
-    let records = if options.attempts == 0 { -1 } else { info.total_records };
-    let totals = (records, info.total_bytes);
+    let totals = (info.total_records, info.total_bytes);
     let schema = info.try_decode_schema().map_err(|error| ClientError::protocol(error.to_string()))?;
     let schema = Arc::new(schema);
     let lanes = options.parts_at_a_time.clamp(1, tickets.len().max(1));

@@ -33,22 +33,18 @@ pub(crate) fn rows_affected() -> Schema {
     Schema::new(vec![Field::new("rows_affected", DataType::Int64, false)])
 }
 
+/// What begins statements that change datasets.
+const CHANGING: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
+
 /// What begins statements that would change something else than datasets.
 const DEFINING: [&str; 5] = ["ALTER", "CREATE", "DROP", "MERGE", "TRUNCATE"];
 
 /// The values that a statement is run with, a row each time.
 pub(super) enum Rows {
-    /// So many runs, with these values.
-    Few(Vec<Parameters>),
+    /// One run, with these values.
+    One(Parameters),
     /// As they were bound.
     Bound(Spool),
-}
-
-impl Rows {
-    /// One run.
-    pub(super) fn of_one(parameters: Parameters) -> Self {
-        Rows::Few(vec![parameters])
-    }
 }
 
 impl SqlService {
@@ -85,7 +81,7 @@ impl SqlService {
         no_transactions(command.transaction_id.as_ref())?;
         let settings = self.settings_of(caller, headers)?;
         let update = self.update(&command.query).await?.ok_or_else(not_an_update)?;
-        self.change(caller, &update, Rows::of_one(Parameters::default()), &settings).await
+        self.change(caller, &update, Rows::One(Parameters::default()), &settings).await
     }
 
     /// Runs a prepared statement that changes datasets, once for each row of values, in one commit.
@@ -103,7 +99,7 @@ impl SqlService {
         let settings = Settings::of_ticket(statement.settings.as_ref());
         if statement.parameter_count == 0 {
             // Some drivers send no batch then, others one without columns.
-            return self.change(caller, &update, Rows::of_one(Parameters::default()), &settings).await;
+            return self.change(caller, &update, Rows::One(Parameters::default()), &settings).await;
         }
         let (schema, rows) = batches(upload).await?;
         let count = schema.fields().len();
@@ -138,13 +134,18 @@ impl SqlService {
     pub(super) async fn update(&self, sql: &str) -> Result<Option<Update>, Status> {
         guard::check(sql)?;
         let first = sql.trim_start().get(..6).unwrap_or_default().to_ascii_uppercase();
-        if matches!(first.as_str(), "INSERT" | "UPDATE" | "DELETE") {
+        if CHANGING.contains(&first.as_str()) {
             self.writers.check(&first)?;
         }
         let word = sql.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         if self.writers.is_writable() && DEFINING.contains(&word.as_str()) {
             let message = format!("{word} is not supported: SQL changes datasets, by INSERT, UPDATE and DELETE");
             return Err(status::status(Code::Unimplemented, &message));
+        }
+        // Most texts have none of the words, and are parsed by the planner alone.
+        let words = sql.to_ascii_uppercase();
+        if !CHANGING.iter().any(|word| words.contains(word)) {
+            return Ok(None);
         }
         // It nests as deep as a query, and takes as much of a stack.
         let text = sql.to_string();
@@ -204,7 +205,7 @@ impl SqlService {
         let view = self.views.of(caller)?;
         let store = update.store.clone().unwrap_or_else(|| settings.schema.clone());
         let turn = self.writers.turn(caller, &store, "an update").await?;
-        let planned_at = view.stores.current(&store)?.number();
+        let snapshot = view.stores.current(&store)?;
         let mut results = Results::default();
         let has_asked = !matches!((&rows, &update.bound), (Rows::Bound(_), Some(_)));
         match (rows, &update.bound) {
@@ -218,13 +219,9 @@ impl SqlService {
                     }
                 }
             }
-            (Rows::Few(runs), _) => {
-                for parameters in &runs {
-                    self.ask(caller, update, parameters, settings, &mut results).await?;
-                }
-            }
+            (Rows::One(parameters), _) => self.ask(caller, update, &parameters, settings, &mut results).await?,
         }
-        let (action, snapshot, results) = (update.action, view.stores.current(&store)?, results.finish()?);
+        let (action, results) = (update.action, results.finish()?);
         let apply = move |store: &Store| {
             let mut changed = 0;
             let mut deleted = HashSet::new();
@@ -232,7 +229,7 @@ impl SqlService {
                 changed += apply(store, &snapshot, action, result, &mut deleted)?;
             }
             // The first change went to the newest snapshot: the queries have to have seen that one.
-            if has_asked && store.snapshot().number() != planned_at {
+            if has_asked && store.snapshot().number() != snapshot.number() {
                 let message = "another process committed to the store in the meantime: try again";
                 return Err(status::status(Code::Aborted, message));
             }
@@ -328,15 +325,12 @@ fn unwrapped(spool: Spool, columns: &[String]) -> Result<Spool, Status> {
 
 /// The type of an attribute in the table, where all datasets have the same; text else.
 fn attribute_type(snapshot: &Snapshot, name: &str) -> DataType {
-    let mut kinds = AttributeType::ALL.iter().filter(|kind| snapshot.attribute_column(name, **kind).is_some());
-    match (kinds.next(), kinds.next()) {
-        (Some(AttributeType::Bool), None) => DataType::Boolean,
-        (Some(AttributeType::Int64), None) => DataType::Int64,
-        (Some(AttributeType::Float64), None) => DataType::Float64,
-        (Some(AttributeType::TimestampNanoseconds), None) => {
-            DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None)
-        }
-        _ => DataType::Utf8,
+    match write::known_kind(snapshot, name) {
+        Some(AttributeType::Bool) => DataType::Boolean,
+        Some(AttributeType::Int64) => DataType::Int64,
+        Some(AttributeType::Float64) => DataType::Float64,
+        Some(AttributeType::TimestampNanoseconds) => DataType::Timestamp(arrow::datatypes::TimeUnit::Nanosecond, None),
+        Some(AttributeType::String) | None => DataType::Utf8,
     }
 }
 

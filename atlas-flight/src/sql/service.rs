@@ -128,7 +128,7 @@ impl SqlService {
         let caller = Caller::of(&request)?;
         if let Some(update) = self.update(sql).await? {
             // Here and once: some clients ask for no result of a statement that changes something.
-            let changed = self.change(&caller, &update, Rows::of_one(parameters.clone()), settings).await?;
+            let changed = self.change(&caller, &update, Rows::One(parameters.clone()), settings).await?;
             let sql = format!("SELECT CAST({changed} AS BIGINT) AS rows_affected");
             let info = Box::pin(self.query_info(&sql, &Parameters::default(), settings, request)).await?.into_inner();
             return Ok(Response::new(FlightInfo { total_records: changed, ..info }));

@@ -5,7 +5,7 @@ use super::writers::Writers;
 use crate::auth::Caller;
 use crate::status;
 use arrow_flight::Action;
-use atlas_store::{Attribute, CompactOptions, Snapshot, Store};
+use atlas_store::{Attribute, CompactOptions, CompactReport, Snapshot, Store};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -152,7 +152,12 @@ fn set_attributes(store: &Store, change: &Change) -> atlas_store::Result<()> {
 
 fn compact(store: &Store, options: CompactOptions) -> Result<Value, Status> {
     let report = store.compact(options).map_err(|error| status::from_store(&error))?;
-    Ok(json!({
+    Ok(compacted(&report))
+}
+
+/// What a compaction did, as the action and `atlas compact --json` say it.
+pub fn compacted(report: &CompactReport) -> Value {
+    json!({
         "snapshot": report.snapshot,
         "families": report.families,
         "bytes_before": report.bytes_before,
@@ -161,7 +166,7 @@ fn compact(store: &Store, options: CompactOptions) -> Result<Value, Status> {
         "deleted_objects": report.deleted_objects,
         "deleted_bytes": report.deleted_bytes,
         "retained_bytes": report.retained_bytes,
-    }))
+    })
 }
 
 fn stats(store: &Store, snapshot: &Snapshot) -> Value {

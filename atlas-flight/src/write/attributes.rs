@@ -5,7 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType};
-use atlas_store::{Attribute, AttributeType};
+use atlas_store::{Attribute, AttributeType, Snapshot};
 use serde_json::Value;
 use tonic::{Code, Status};
 
@@ -25,6 +25,12 @@ pub(super) fn kind_of(data_type: &DataType) -> Option<AttributeType> {
         DataType::Dictionary(_, values) => kind_of(values)?,
         _ => return None,
     })
+}
+
+/// The type of an attribute in a store, where all datasets have the same.
+pub(crate) fn known_kind(snapshot: &Snapshot, name: &str) -> Option<AttributeType> {
+    let mut kinds = AttributeType::ALL.into_iter().filter(|kind| snapshot.attribute_column(name, *kind).is_some());
+    kinds.next().filter(|_| kinds.next().is_none())
 }
 
 /// A column in the Arrow type of its attributes.

@@ -16,7 +16,9 @@ mod rows;
 mod spool;
 mod writers;
 
+pub use actions::compacted;
 pub(crate) use actions::{ACTIONS, run as act};
+pub(crate) use attributes::known_kind;
 pub(crate) use ingest::ingest;
 pub(crate) use put::{batches, put};
 pub(crate) use rows::{Rows, Target};

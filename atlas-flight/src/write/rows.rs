@@ -110,9 +110,8 @@ impl Rows {
                     format!("{name} is an array: its values are tensors or lists, and uploaded (DoPut) to change");
                 return Err(status::status(Code::InvalidArgument, &message));
             }
-            let mut known = AttributeType::ALL.iter().filter(|kind| snapshot.attribute_column(name, **kind).is_some());
-            let (Some(known), None) = (known.next(), known.next()) else { continue };
-            match (*kind, *known) {
+            let Some(known) = attributes::known_kind(snapshot, name) else { continue };
+            match (*kind, known) {
                 (AttributeType::String, known) | (AttributeType::Int64, known @ AttributeType::Float64) => {
                     *kind = known
                 }

@@ -67,18 +67,21 @@ impl Writers {
     /// # Errors
     /// As [`Writers::turn`], but for the wait.
     pub(crate) fn check_store(&self, caller: &Caller, store: &str, what: &str) -> Result<(), Status> {
+        self.allowed(caller, store, what).map(drop)
+    }
+
+    /// The writer of a store that `caller` may change.
+    fn allowed(&self, caller: &Caller, store: &str, what: &str) -> Result<&Writer, Status> {
         self.check(what)?;
-        self.find(caller, store)?;
-        caller.check_write(store)
+        let writer = self.find(caller, store)?;
+        caller.check_write(store)?;
+        Ok(writer)
     }
 
     fn find(&self, caller: &Caller, name: &str) -> Result<&Writer, Status> {
         let all = self.stores.iter().flatten().filter(|writer| caller.may_read(&writer.name));
-        all.clone().find(|writer| writer.name == name).ok_or_else(|| {
-            let names: Vec<&str> = all.map(|writer| writer.name.as_str()).collect();
-            let served = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-            status::status(Code::NotFound, &format!("no such store: {name}; served are {served}"))
-        })
+        let found = all.clone().find(|writer| writer.name == name);
+        found.ok_or_else(|| status::no_such_store(name, all.map(|writer| writer.name.as_str())))
     }
 
     /// Waits until it is the caller's turn to change a store.
@@ -87,8 +90,7 @@ impl Writers {
     /// `PERMISSION_DENIED` where the server or the user's role does not allow it, `NOT_FOUND` for a store that the caller does
     /// not see, `RESOURCE_EXHAUSTED` where others take longer than a query may.
     pub(crate) async fn turn(&self, caller: &Caller, name: &str, what: &str) -> Result<Turn, Status> {
-        self.check_store(caller, name, what)?;
-        let writer = self.find(caller, name)?;
+        let writer = self.allowed(caller, name, what)?;
         let held = Deadline::of(&self.limits).within(Arc::clone(&writer.turn).lock_owned()).await?;
         let store = writer.store.clone();
         // What is changed is the newest: others may have committed.
