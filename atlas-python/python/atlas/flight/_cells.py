@@ -131,7 +131,8 @@ def numpy_dtype(name: str, kind: Any) -> np.dtype[Any]:
     if types.is_boolean(kind):
         return np.dtype(bool)
     if types.is_integer(kind) or types.is_floating(kind):
-        return np.dtype(kind.to_pandas_dtype())
+        dtype: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+        return dtype
     raise ServerError(f"array {name} came as {kind}, which is no stacked read's")
 
 

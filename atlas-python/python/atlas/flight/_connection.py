@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from atlas.errors import InvalidArgumentError, UnauthenticatedError
+from atlas.errors import DeadlineError, InvalidArgumentError, UnauthenticatedError, UnavailableError
 from atlas.flight._address import Address
 from atlas.flight._arrow import flight, pyarrow
 from atlas.flight._attend import attend
-from atlas.flight.errors import fail, translated
+from atlas.flight.errors import ServerError, fail, translated
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger("atlas.flight")
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -120,6 +123,7 @@ class Connection:
         except _FAILURES as error:
             if self._login is None or not isinstance(translated(error), UnauthenticatedError):
                 fail(error)
+        _LOG.info("%s does not take the token any more: logging in again", self.address)
         # The token has expired, or the server that gave it was started again with another key.
         self._log_in(logins)
         try:
@@ -139,11 +143,15 @@ class Connection:
         with self._lock:
             if self._logins != logins or self._login is None:
                 return
+            options = flight.FlightCallOptions(timeout=self.timeout)
             try:
-                options = flight.FlightCallOptions(timeout=self.timeout)
                 _, self._authorization = client.authenticate_basic_token(*self._login, options)
             except _FAILURES as error:
-                fail(error)
+                found = translated(error)
+                if isinstance(found, ServerError):
+                    # Of a server that is not there, pyarrow says that it could not be written to; another call says why.
+                    _reach(client, options)
+                raise found from None
             self._logins += 1
 
     def _client(self, lane: int) -> Any:
@@ -180,6 +188,16 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"Connection({self.address})"
+
+
+def _reach(client: Any, options: Any) -> None:
+    """Fails where the server is not there; whether it takes the call is all the same."""
+    try:
+        list(client.list_actions(options))
+    except _FAILURES as error:
+        found = translated(error)
+        if isinstance(found, (UnavailableError, DeadlineError)):
+            raise found from None
 
 
 # What pyarrow's calls fail with. A value that it cannot send is a plain ValueError or TypeError, and stays one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,6 +17,8 @@ from atlas.flight._attend import attend
 from atlas.flight._connection import Connection
 from atlas.flight._progress import Progress
 from atlas.flight.errors import translated
+
+_LOG = logging.getLogger("atlas.flight")
 
 # Reads below this go over one connection: others would cost more than they give.
 _ONE_CONNECTION_BYTES = 8 << 20
@@ -49,6 +52,7 @@ class Patience:
         if not isinstance(error, UnavailableError) or self._left == 0:
             raise error
         wait, self._left = self._seconds, self._left - 1
+        _LOG.info("%s; asked again in %.1f s", error, wait)
         self._seconds = min(self._seconds * 2, self._LONGEST_SECONDS)
         return wait
 
@@ -174,6 +178,8 @@ class Fetch:
                 self._attempt(part, lane)
                 return
             except AtlasError as error:
+                if self._stopping.is_set():
+                    return
                 if part.given > given:
                     patience.renew()
                 wait = patience.next_wait(error)
@@ -233,7 +239,7 @@ def _renewal(endpoint: Any) -> float:
     expires = endpoint.expiration_time
     if expires is None:
         return float("inf")
-    seconds = expires.value / 1e9 - time.time()
+    seconds = float(expires.value / 1e9 - time.time())
     return time.monotonic() + seconds / 2
 
 

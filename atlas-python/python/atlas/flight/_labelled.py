@@ -154,7 +154,7 @@ def _regions(request: Request, stack: Stack) -> dict[str, tuple[int, int] | None
 def _told(stack: Stack) -> dict[str, tuple[tuple[str, ...], Any]]:
     """The coordinates that came with the answer, on which all datasets agree."""
     told = json.loads(stack.metadata.get(b"atlas.coords", b"{}"))
-    found = {}
+    found: dict[str, tuple[tuple[str, ...], Any]] = {}
     for dim, coordinate in told.items():
         # A null is NaN or infinite: which one, only reading tells.
         if None in coordinate["values"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from atlas.flight._cells import Column
 from atlas.flight._connection import Connection
 from atlas.flight._fetch import Fetch, Uneven, patiently
 from atlas.flight._progress import Callback, Progress
+
+_LOG = logging.getLogger("atlas.flight")
 
 Ragged = Literal["error", "pad", "list"]
 
@@ -149,6 +152,7 @@ class Stacks:
                 if asked_again or not fetch.was_lost:
                     raise
                 asked_again = True
+                _LOG.info("the server does not take the tickets from before it was lost: the read begins anew")
 
     def _plan(self, request: Request, streams: int) -> Any:
         descriptor = flight.FlightDescriptor.for_command(request.command(streams * _PARTS_OF_A_STREAM))
@@ -186,7 +190,8 @@ def padded(column: Column, pieces: list[Any]) -> np.ndarray[Any, Any]:
     whole = np.full((len(pieces), *extents), _absent_beyond(column), column.dtype)
     for row, piece in enumerate(pieces):
         if piece is not None:
-            whole[(row, *(slice(extent) for extent in piece.shape))] = piece
+            region: tuple[int | slice, ...] = (row, *(slice(extent) for extent in piece.shape))
+            whole[region] = piece
     return whole
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow
     import xarray as xr
 
+    from atlas.flight._labelled import Labels
+
 ArrayFormat = Literal["tensor", "nested", "json", "omit"]
 Missing = Literal["error", "skip", "null"]
 
@@ -171,10 +173,7 @@ class Client:
         if as_ == "xarray":
             found = self._labels().many(request, stack)
             return found[arrays] if isinstance(arrays, str) else found
-        if ragged == "list":
-            cells = stack.lists()
-        else:
-            cells = stack.arrays()
+        cells: dict[str, Any] = dict(stack.lists() if ragged == "list" else stack.arrays())
         return cells[arrays] if isinstance(arrays, str) else cells
 
     def to_xarray(self, name: str, *, store: str | None = None) -> xr.Dataset:
@@ -191,7 +190,7 @@ class Client:
             raise InvalidArgumentError(f"a dataset's name is a text, not {name!r}")
         return self._labels().one(self._named(store), name)
 
-    def _labels(self) -> Any:
+    def _labels(self) -> Labels:
         from atlas.flight._labelled import Labels
 
         return Labels(self._queries, self._stacks)

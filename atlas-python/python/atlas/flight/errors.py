@@ -72,9 +72,19 @@ def translated(error: Exception) -> AtlasError:
         if any(words in line for words in _ENDED):
             return UnavailableError(f"the connection to the server is lost: {line}")
         return (found or ServerError)(line)
+    if found is UnavailableError:
+        return UnavailableError(_unreached(line))
     if found is NotFoundError and line.startswith("no such store"):
         return StoreNotFoundError(line)
     return found(line)
+
+
+def _unreached(line: str) -> str:
+    """What gRPC says of a connection, with what happened first."""
+    _, mark, last = line.partition("failed to connect to all addresses; last error: ")
+    if mark:
+        return f"cannot connect to the server: {last.removeprefix('UNKNOWN: ')}"
+    return f"the connection to the server is lost: {line}" if any(words in line for words in _ENDED) else line
 
 
 def fail(error: Exception) -> NoReturn:
