@@ -22,8 +22,12 @@ _LOG = logging.getLogger("atlas.flight")
 Headers = Sequence[tuple[bytes, bytes]]
 
 # While calls run, the server is asked so often (ms) whether it is still there, and may take so long to say so: a machine
-# that is gone closes no connection.
-_OPTIONS = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 20_000)]
+# that is gone closes no connection. One that is back is found within a second; gRPC would take up to two minutes.
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 
 
 @dataclass(frozen=True, repr=False)
