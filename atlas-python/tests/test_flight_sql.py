@@ -12,11 +12,11 @@ from flight_server import Server, argo, command, fleet, fleet_server, wait_for  
 
 import atlas
 from atlas.errors import (
-    AtlasError,
     InvalidArgumentError,
     LimitExceededError,
     NotFoundError,
     PermissionDeniedError,
+    StoreNotFoundError,
     UnavailableError,
 )
 
@@ -256,8 +256,9 @@ def test_arrays_are_a_table_of_families(client):
     temperature = arrays["temperature"]
     assert (temperature["dtype"], temperature["dims"], temperature["shape"]) == ("float32", ["depth", "time"], [50, 24])
     assert temperature["datasets"] == 1000 and temperature["stored_bytes"] > 0
-    with pytest.raises(AtlasError, match="nowhere"):
-        client.arrays("nowhere")
+    for call in (client.arrays, lambda store: client.datasets(store=store)):
+        with pytest.raises(StoreNotFoundError, match="no such store: nowhere; served are fleet"):
+            call("nowhere")
 
 
 def test_real_datasets_and_arrays(command, argo):

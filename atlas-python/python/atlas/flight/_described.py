@@ -22,6 +22,7 @@ class Array:
     dtype: np.dtype[Any]
     dims: tuple[str, ...]
     shape: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
     fill: Any | None
 
     @property
@@ -52,11 +53,11 @@ def describe(queries: Queries, store: str, dataset: str) -> Described:
     of = f"WHERE dataset = {literal(dataset)}"
     tables = quoted(store)
     sql = (
-        f"SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape FROM {tables}.arrays {of} "
-        f"UNION ALL SELECT 'attribute', key, type, value, NULL, NULL FROM {tables}.attributes {of} "
-        f"UNION ALL SELECT 'dataset', dataset, NULL, NULL, NULL, NULL FROM {tables}.datasets {of}"
+        f"SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape, chunk_shape FROM {tables}.arrays {of} "
+        f"UNION ALL SELECT 'attribute', key, type, value, NULL, NULL, NULL FROM {tables}.attributes {of} "
+        f"UNION ALL SELECT 'dataset', dataset, NULL, NULL, NULL, NULL, NULL FROM {tables}.datasets {of}"
     )
-    rows = queries.run(sql, None, "nested", None).read_all().to_pylist()
+    rows = queries.of_store(store, sql).to_pylist()
     if not rows:
         raise NotFoundError(f"no such dataset: {dataset}")
     arrays, attributes = {}, {}
@@ -72,7 +73,7 @@ def _array(row: Mapping[str, Any]) -> Array:
     kind = row["type"]
     dtype = np.dtype(_TYPES.get(kind, kind))
     fill = None if row["value"] is None else scalar(row["value"], dtype, kind == "binary")
-    return Array(dtype, tuple(row["dims"]), tuple(row["shape"]), fill)
+    return Array(dtype, tuple(row["dims"]), tuple(row["shape"]), tuple(row["chunk_shape"]), fill)
 
 
 def _attribute(kind: str, value: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,15 +15,16 @@ from atlas._xarray import attrs
 from atlas._xarray.cells import decode_cells
 from atlas._xarray.read import assemble
 from atlas.errors import ConflictError, InvalidArgumentError, NotFoundError
-from atlas.flight._described import Described, describe
+from atlas.flight._described import Array, Described, describe
 from atlas.flight._sql import Queries
 from atlas.flight._stacked import Request, Stack, Stacks
 
 #: The leading dimension of a stacked read, and the coordinate of names along it.
 DATASET = "dataset"
 
-# Arrays of a dataset are read together up to so many bytes: one message holds them.
-_TOGETHER_BYTES = 32 << 20
+# A dataset is read in pieces of about so many bytes, several at a time: arrays together, or slabs of one.
+_PART_BYTES = 32 << 20
+_PARTS_AT_A_TIME = 4
 
 
 class Labels:
@@ -36,16 +37,19 @@ class Labels:
     def one(self, store: str, name: str) -> xr.Dataset:
         """One whole dataset, as it was written."""
         described = describe(self._queries, store, name)
-        parts = [Request(store, arrays, (name,)) for arrays in _together(described)]
-        with ThreadPoolExecutor(max(1, len(parts[:4])), "atlas-flight-arrays") as pool:
-            stacks = list(pool.map(lambda part: self._stacks.read(part, streams=1), parts))
-        cells: dict[str, Any] = {}
-        for stack in stacks:
+        cells = {array: np.empty(known.shape, known.dtype) for array, known in described.arrays.items()}
+
+        def read(part: Request) -> None:
+            stack = self._stacks.read(part, streams=1)
             for column, stacked in zip(stack.columns, stack.cells, strict=True):
-                array = described.arrays[column.name]
-                if column.shape != array.shape or column.dtype != array.dtype:
+                start, shape = part.start or (0,) * len(column.dims), part.shape or cells[column.name].shape
+                if column.shape != shape or column.dtype != cells[column.name].dtype:
                     raise ConflictError(f"dataset {name} was changed while it was read: read it again")
-                cells[column.name] = stacked.reshape(array.shape)
+                region = tuple(slice(low, low + extent) for low, extent in zip(start, shape, strict=True))
+                cells[column.name][region] = stacked[0]
+
+        with ThreadPoolExecutor(_PARTS_AT_A_TIME, "atlas-flight-part") as pool:
+            list(pool.map(read, _parts(store, name, described)))
         notes = attrs.decode_dtypes(described.attributes)
         data = {name: decode_cells(cells[name], notes.get(name), array.fill) for name, array in described.arrays.items()}
         return assemble(described.attributes, described.declared, data)
@@ -121,17 +125,34 @@ class Labels:
         return found
 
 
-def _together(described: Described) -> list[tuple[str, ...]]:
-    """The arrays in groups that are read together."""
-    groups: list[list[str]] = []
-    left = 0
-    for name, array in described.arrays.items():
-        if not groups or array.nbytes > left:
-            groups.append([])
-            left = _TOGETHER_BYTES
-        groups[-1].append(name)
-        left -= array.nbytes
-    return [tuple(group) for group in groups]
+def _parts(store: str, name: str, described: Described) -> Iterator[Request]:
+    """The reads that give all arrays of a dataset."""
+    together: list[str] = []
+    left = _PART_BYTES
+    for array, known in described.arrays.items():
+        if known.nbytes > _PART_BYTES:
+            whole = Request(store, (array,), (name,))
+            yield from (replace(whole, start=start, shape=shape) for start, shape in _slabs(known))
+            continue
+        if known.nbytes > left:
+            yield Request(store, tuple(together), (name,))
+            together, left = [], _PART_BYTES
+        together.append(array)
+        left -= known.nbytes
+    if together:
+        yield Request(store, tuple(together), (name,))
+
+
+def _slabs(array: Array) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Start and shape of the regions of a large array, cut along its first axis that can be cut, between chunks."""
+    axis = next(axis for axis, extent in enumerate(array.shape) if extent > 1)
+    extent, chunk = array.shape[axis], max(1, array.chunk_shape[axis])
+    thickness = max(1, _PART_BYTES * extent // array.nbytes)
+    step = max(chunk, thickness // chunk * chunk)
+    for low in range(0, extent, step):
+        size = min(step, extent - low)
+        start = tuple(low if place == axis else 0 for place in range(len(array.shape)))
+        yield start, tuple(size if place == axis else whole for place, whole in enumerate(array.shape))
 
 
 def _regions(request: Request, stack: Stack) -> dict[str, tuple[int, int] | None]:

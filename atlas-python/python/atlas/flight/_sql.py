@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from atlas.errors import InvalidArgumentError
+from atlas.errors import InvalidArgumentError, NotFoundError, StoreNotFoundError
 from atlas.flight import _wire
 from atlas.flight._ahead import Ahead
 from atlas.flight._arrow import flight, pyarrow
@@ -83,6 +83,19 @@ class Queries:
             return b"" if answer is None else bytes(answer.to_pybytes())
 
         return self._connection.call(put, headers=headers)
+
+    def of_store(self, store: str, sql: str, array_format: str = "nested") -> Any:
+        """The answer of a query over the tables of one store, as a table.
+
+        Raises:
+            StoreNotFoundError: where the server has no such store for this user.
+        """
+        try:
+            return self.run(sql, None, array_format, None).read_all()
+        except NotFoundError:
+            if store in (served := self.schemas()):
+                raise
+        raise no_such_store(store, served)
 
     def schemas(self) -> list[str]:
         """The stores that the user may read: the schemas of SQL."""
@@ -177,6 +190,11 @@ class Batches:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         reader = pyarrow.RecordBatchReader.from_batches(self.schema, self)
         return reader.__arrow_c_stream__(requested_schema)
+
+
+def no_such_store(store: str, served: Sequence[str]) -> StoreNotFoundError:
+    """The error that says which stores there are."""
+    return StoreNotFoundError(f"no such store: {store}; served are {', '.join(served) or 'none'}")
 
 
 def row_of(parameters: Sequence[Any]) -> Any:

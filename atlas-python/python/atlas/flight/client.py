@@ -12,7 +12,7 @@ from atlas.flight._address import Address
 from atlas.flight._connection import Connection
 from atlas.flight._progress import Callback
 from atlas.flight._session import Session
-from atlas.flight._sql import Batches, Queries, quoted
+from atlas.flight._sql import Batches, Queries, no_such_store, quoted
 from atlas.flight._stacked import Ragged, Stacks, request_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Client:
         self._store = store or default
         self._session.use(self._store)
         if store is not None and store != default and store not in (served := self.stores()):
-            raise StoreNotFoundError(f"no such store: {store}; served are {', '.join(served) or 'none'}")
+            raise no_such_store(store, served)
 
     @property
     def uri(self) -> str:
@@ -179,12 +179,12 @@ class Client:
     def to_xarray(self, name: str, *, store: str | None = None) -> xr.Dataset:
         """One dataset, whole and in memory: variables, coordinates and attributes as they were written through xarray.
 
-        Cost: a query of the catalog, and a read of all its arrays; larger ones are read on their own, at most four at a
-        time.
+        Cost: a query of the catalog, and a read of all its arrays. What takes more than 32 MiB is read in pieces, four at
+        a time; where somebody writes to the dataset meanwhile, they can be of several snapshots.
 
         Raises:
-            NotFoundError: for a dataset that there is not.
-            ConflictError: where somebody changed it between the two.
+            NotFoundError: for a dataset that there is not; StoreNotFoundError for a store.
+            ConflictError: where arrays got another shape or dtype meanwhile.
         """
         if not isinstance(name, str):
             raise InvalidArgumentError(f"a dataset's name is a text, not {name!r}")
@@ -217,24 +217,26 @@ class Client:
         Raises:
             InvalidArgumentError: for a predicate or column that there is not.
         """
-        table = f"{quoted(self._named(store))}.datasets"
+        store = self._named(store)
+        table = f"{quoted(store)}.datasets"
         if columns is None:
-            schema = self._queries.plan(f"SELECT * FROM {table} LIMIT 0", None, "tensor").schema
+            schema = self._queries.of_store(store, f"SELECT * FROM {table} LIMIT 0", "tensor").schema
             columns = [field.name for field in schema if not _is_array(field)]
         elif isinstance(columns, str):
             raise InvalidArgumentError(f"columns is a list of names, not the text {columns!r}")
         chosen = ", ".join(quoted(name) for name in dict.fromkeys(["dataset", *columns]))
         condition = f" WHERE ({where})" if where is not None else ""
-        return self.sql(f"SELECT {chosen} FROM {table}{condition} ORDER BY dataset")
+        return self._queries.of_store(store, f"SELECT {chosen} FROM {table}{condition} ORDER BY dataset")
 
     def arrays(self, store: str | None = None) -> pyarrow.Table:
         """The arrays of a store: a row for each name, with its `dtype`, its `dims` and `shape` where all datasets have the
         same (else null), how many `datasets` have it, and its `stored_bytes`. Reads no cell."""
         same = "CASE WHEN count(DISTINCT {0}) = 1 THEN first_value({0}) END AS {0}"
-        return self.sql(
+        store = self._named(store)
+        return self._queries.of_store(
+            store,
             f"SELECT array, min(dtype) AS dtype, {same.format('dims')}, {same.format('shape')}, count(*) AS datasets, "
-            f"sum(stored_bytes) AS stored_bytes FROM {quoted(self._named(store))}.arrays GROUP BY array ORDER BY array",
-            array_format="nested",
+            f"sum(stored_bytes) AS stored_bytes FROM {quoted(store)}.arrays GROUP BY array ORDER BY array",
         )
 
     def _named(self, store: str | None) -> str:
