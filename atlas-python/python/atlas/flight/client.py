@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -189,6 +189,30 @@ class Client:
         if not isinstance(name, str):
             raise InvalidArgumentError(f"a dataset's name is a text, not {name!r}")
         return self._labels().one(self._named(store), name)
+
+    def add_xr_dataset(
+        self,
+        ds: xr.Dataset,
+        name: str,
+        chunks: Mapping[str, Sequence[int]] | None = None,
+        *,
+        store: str | None = None,
+    ) -> None:
+        """Adds an xarray dataset to a store of a server that can be written to (`atlas serve --writable`); see
+        :meth:`atlas.Atlas.add_xr_dataset` for what becomes of it. It is durable, and visible to all, when this returns.
+
+        Cost: the dataset is in memory, dask arrays are computed into it. It is one commit, but for arrays of more than
+        56 MiB, which follow in one each, and for attributes that have the name of an array; if one of these fails, the
+        dataset is deleted.
+
+        Raises:
+            AlreadyExistsError: for a dataset that there is.
+            PermissionDeniedError: where the server, or the user's role, only reads.
+            ConflictError: while another process writes to the store on the server's disk.
+        """
+        from atlas.flight._upload import Uploads
+
+        Uploads(self._connection, self._queries).add(self._named(store), name, ds, chunks)
 
     def _labels(self) -> Labels:
         from atlas.flight._labelled import Labels
