@@ -163,9 +163,10 @@ def test_secrets_are_not_shown(guarded, users):
         assert PASSWORD not in repr(client) + str(vars(client))
 
 
-def test_a_login_is_made_again_when_its_token_is_not_taken_any_more(command, fleet, users):
-    # Without --key, the server's tokens end with it.
-    with Server(command, "--users", users.file, first=fleet, fleet=fleet) as server:
+def test_a_login_is_made_again_when_its_token_is_not_taken_any_more(command, fleet, users, tmp_path):
+    atlas.Atlas.create(str(tmp_path / "empty")).flush()
+    # Without --key, the server's tokens end with it, and so do the sessions.
+    with Server(command, "--users", users.file, empty=tmp_path / "empty", fleet=fleet) as server:
         with atlas.connect(f"{server.uri}/fleet", username="ann", password=PASSWORD) as client:
             before = client.stacked("temperature", where="month = 3")
             server.stop()

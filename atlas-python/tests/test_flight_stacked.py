@@ -56,6 +56,8 @@ def test_a_region_of_chosen_datasets_is_what_the_command_reads(client, command, 
     identical(found, expected)
     assert found.dtype == "datetime64[ns]"
     identical(client.stacked("time", datasets=(name for name in np.array(names))), expected)
+    july = client.datasets(JULY, columns=[])["dataset"]
+    identical(client.stacked("salinity", datasets=july), client.stacked("salinity", where=JULY))
 
 
 def test_several_arrays_are_a_dict_of_the_same_datasets(client):
@@ -189,6 +191,11 @@ def test_labels_of_the_demo_fleet(client, fleet):
     assert found["depth"].dims == ("depth",) and found["time"].dims == ("dataset", "time")
     single = client.stacked("temperature", where=JULY, start=[3, 1], shape=[10, 5], as_="xarray")
     xr.testing.assert_identical(single, found["temperature"])
+
+
+def test_a_coordinate_itself(client):
+    found = client.stacked("depth", datasets=["cast_0001", "cast_0002"], as_="xarray")
+    assert found.dims == ("dataset", "depth") and found.name == "depth" and found.shape == (2, 50)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from atlas.flight._cells import Column
 from atlas.flight._connection import Connection
 from atlas.flight._fetch import Fetch, Uneven, patiently
 from atlas.flight._progress import Callback, Progress
+from atlas.flight.errors import ServerError
 
 _LOG = logging.getLogger("atlas.flight")
 
@@ -48,6 +49,8 @@ class Stack:
     """The answer: dataset names, and for each array the cells of all datasets."""
 
     def __init__(self, schema: Any, rows: int) -> None:
+        if rows < 0:
+            raise ServerError("the server does not say how many datasets it would read")
         self.names: np.ndarray[Any, Any] = np.empty(rows, object)
         self.columns = [Column.of(field) for field in schema][1:]
         self.metadata: dict[bytes, bytes] = dict(schema.metadata or {})
@@ -217,7 +220,9 @@ def positive(name: str, number: int) -> int:
 def _texts(name: str, given: Iterable[str]) -> tuple[str, ...]:
     if isinstance(given, (str, bytes)):
         raise InvalidArgumentError(f"{name} is a list of names, not the text {given!r}")
-    texts = tuple(str(text) if isinstance(text, np.str_) else text for text in given)
+    # A column of Arrow, such as that of `Client.datasets`, has scalars of its own.
+    values = given.to_pylist() if hasattr(given, "to_pylist") else given
+    texts = tuple(str(text) if isinstance(text, np.str_) else text for text in values)
     if not all(isinstance(text, str) for text in texts):
         raise InvalidArgumentError(f"{name} is a list of names: all of them are texts")
     return texts

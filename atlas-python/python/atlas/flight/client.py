@@ -249,7 +249,7 @@ class Client:
         elif isinstance(columns, str):
             raise InvalidArgumentError(f"columns is a list of names, not the text {columns!r}")
         chosen = ", ".join(quoted(name) for name in dict.fromkeys(["dataset", *columns]))
-        condition = f" WHERE ({where})" if where is not None else ""
+        condition = f" WHERE ({where}\n)" if where is not None else ""
         return self._queries.of_store(store, f"SELECT {chosen} FROM {table}{condition} ORDER BY dataset")
 
     def arrays(self, store: str | None = None) -> pyarrow.Table:
