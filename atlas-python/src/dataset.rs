@@ -8,13 +8,17 @@ use crate::near;
 use crate::process;
 use crate::region::{extents, region};
 use crate::scalar;
-use crate::store::Atlas;
+use crate::store::{Atlas, Pickled};
 use crate::to_numpy;
-use atlas_store::{ArraySchema, Current, DType, Error, Region, Statistics, Sum, cell_count};
+use atlas_store::{ArraySchema, Current, DType, Error, Region, Result, Statistics, Sum};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// A dataset; see `_atlas.pyi`.
+/// One dataset of a store: its arrays and attributes. Made by :meth:`Atlas.create_dataset` and :meth:`Atlas.open_dataset`.
+///
+/// It goes by its name: what is changed, through whichever view, all of them see. One whose dataset was deleted reads as
+/// empty. ``array in view`` tells whether the dataset has an array. Threads may share it, and it can be pickled once the
+/// store is flushed.
 #[pyclass(module = "atlas._atlas", frozen)]
 pub(crate) struct DatasetView {
     atlas: Py<Atlas>,
@@ -62,56 +66,63 @@ impl DatasetView {
         format!("{array} of dataset {}", self.name)
     }
 
-    /// Reads the arrays that the dataset has, in one plan where nothing is unflushed.
-    fn read<'py>(
-        &self,
-        py: Python<'py>,
-        wanted: &[(String, Option<Region>)],
-    ) -> PyResult<Vec<(String, Option<Bound<'py, PyAny>>)>> {
-        let atlas = self.atlas.get();
-        let mut read = Vec::with_capacity(wanted.len());
-        for (array, region) in wanted {
-            let Some((schema, _)) = self.find(py, array) else {
-                read.push((array.clone(), None));
-                continue;
-            };
-            let cells = cell_count(region.as_ref().map_or(&schema.shape, |region| region.shape())).unwrap_or(u64::MAX);
-            let bytes = cells.saturating_mul(schema.dtype.cell_bytes().unwrap_or(16) as u64);
-            let (store, name) = (atlas.store(), &self.name);
-            let data = if store.is_changed() {
-                let data = py.detach(|| process::run(|| store.read_array(name, array, region.as_ref())))?;
-                checked(py, data)?
-            } else {
-                let snapshot = store.snapshot();
-                interrupt::run(py, bytes, |hooks| {
-                    let plan = snapshot.plan_arrays(snapshot.dataset_row(name)?, &[array], region.as_ref())?;
-                    let read = plan.execute(hooks)?.into_iter().next();
-                    read.ok_or_else(|| Error::invalid("a read gave nothing"))
-                })?
-            };
-            read.push((array.clone(), Some(to_numpy::array(py, data)?)));
-        }
-        Ok(read)
+    /// Reads a region of each of these arrays, which the dataset has.
+    fn read<'py>(&self, py: Python<'py>, arrays: &[&str], region: Option<&Region>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let (store, name) = (self.atlas.get().store(), &self.name);
+        let read = if store.is_changed() {
+            let read = || arrays.iter().map(|array| store.read_array(name, array, region)).collect::<Result<Vec<_>>>();
+            checked(py, py.detach(|| process::run(read))?)?
+        } else {
+            let snapshot = store.snapshot();
+            let plan = py.detach(|| snapshot.plan_arrays(snapshot.dataset_row(name)?, arrays, region));
+            let plan = checked(py, plan)?;
+            interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?
+        };
+        read.into_iter().map(|data| to_numpy::array(py, data)).collect()
     }
 }
 
 #[pymethods]
 impl DatasetView {
+    /// The name of the dataset.
     #[getter]
     fn name(&self) -> &str {
         &self.name
     }
 
+    /// The store that the dataset is of.
     #[getter]
     fn store(&self, py: Python<'_>) -> Py<Atlas> {
         self.atlas.clone_ref(py)
     }
 
+    /// The names of the dataset's arrays, in the order in which they were declared.
     fn list_arrays(&self, py: Python<'_>) -> Vec<String> {
         let names = |current: &Current<'_>, row| current.array_names(row).into_iter().map(String::from).collect();
         self.look(py, names).unwrap_or_default()
     }
 
+    /// Declares an array, in memory until :meth:`Atlas.flush`. Cells that are never written read as the fill value (zero,
+    /// ``""`` or 1970 without one).
+    ///
+    /// Args:
+    ///     name: The array's name: not empty, no ``/``, no leading ``_``.
+    ///     dtype: ``"int8"`` to ``"int64"``, ``"uint8"`` to ``"uint64"``, ``"float32"``, ``"float64"``, ``"bool"``,
+    ///         ``"timestamp_nanoseconds"``, ``"string"`` or ``"binary"``; short forms (``"f32"``), ``"datetime64[ns]"`` and
+    ///         numpy dtypes too. All arrays of one name in a store have one dtype.
+    ///     dims: The name of each dimension.
+    ///     shape: The extent of each dimension; empty for a scalar.
+    ///     chunk_shape: The extent of a chunk, which is read and decoded as one; the whole array without it.
+    ///     fill_value: What unwritten cells read as; cells equal to it count as null. An int for integers and times (in
+    ///         nanoseconds), a float for floats, a str, a bool, bytes.
+    ///
+    /// Raises:
+    ///     AlreadyExistsError: The dataset has an array of that name.
+    ///     DTypeError: The fill value is of another type, or the array has another dtype in other datasets.
+    ///     ValueRangeError: The fill value is out of range.
+    ///     InvalidArgumentError: Of a bad name, an unknown dtype, or ranks that differ.
+    ///     UnsupportedError: The dtype cannot be stored.
+    ///     NotFoundError: The dataset was deleted.
     #[pyo3(signature = (name, dtype, dims, shape, chunk_shape=None, fill_value=None))]
     #[allow(clippy::too_many_arguments, reason = "the signature is that of the Python method")]
     fn define_array(
@@ -137,6 +148,19 @@ impl DatasetView {
         self.atlas.get().run_on(py, &self.name, |store| store.define_array(&self.name, name, schema))
     }
 
+    /// Writes a box of cells, in memory (whole chunks encoded) until :meth:`Atlas.flush`. Later writes win.
+    ///
+    /// Args:
+    ///     name: The array.
+    ///     start: Where the box begins along each dimension.
+    ///     data: A C-contiguous numpy array of exactly the array's dtype; its shape is that of the box. Times are
+    ///         ``datetime64[ns]`` or their int64; text is object (of str or bytes), ``U``, ``S`` or ``StringDType``.
+    ///
+    /// Raises:
+    ///     DTypeError: The data has another dtype: nothing is converted.
+    ///     NotContiguousError: The data is not C-contiguous.
+    ///     OutOfBoundsError: The box does not lie in the array.
+    ///     NotFoundError: The dataset or array does not exist.
     fn write_array(
         &self,
         py: Python<'_>,
@@ -150,19 +174,35 @@ impl DatasetView {
         self.atlas.get().run_on(py, &self.name, |store| store.write_array(&self.name, name, &start, &data))
     }
 
+    /// Reads an array, or a region of it; unflushed writes are seen. Only the chunks that hold the region are read and decoded.
+    ///
+    /// Args:
+    ///     name: The array.
+    ///     start: The first cell along each dimension; the origin without it.
+    ///     shape: How many cells along each dimension; to the end of the array without it.
+    ///
+    /// Returns:
+    ///     A new numpy array: times ``datetime64[ns]``, text objects of str, binary objects of bytes; 0-D for scalars. None
+    ///     where the dataset has no such array.
+    ///
+    /// Raises:
+    ///     OutOfBoundsError: The region does not lie in the array.
+    ///     CorruptError: The stored bytes are damaged.
     #[pyo3(signature = (name, start=None, shape=None))]
     fn read_array<'py>(
         &self,
         py: Python<'py>,
-        name: String,
+        name: &str,
         start: Option<&Bound<'py, PyAny>>,
         shape: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some((schema, _)) = self.find(py, &name) else { return Ok(None) };
+        let Some((schema, _)) = self.find(py, name) else { return Ok(None) };
         let region = region(py, start, shape, || Some(schema.shape))?;
-        Ok(self.read(py, &[(name, region)])?.into_iter().next().and_then(|(_, array)| array))
+        Ok(self.read(py, &[name], region.as_ref())?.pop())
     }
 
+    /// Reads the same region of several arrays, as :meth:`read_array` does: a dict by name, None for those that the dataset
+    /// does not have.
     #[pyo3(signature = (names, start=None, shape=None))]
     fn read_arrays<'py>(
         &self,
@@ -171,23 +211,37 @@ impl DatasetView {
         start: Option<&Bound<'py, PyAny>>,
         shape: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let mut wanted = Vec::with_capacity(names.len());
-        for name in names {
-            let found = self.find(py, &name);
-            wanted.push((name, region(py, start, shape, || found.map(|(schema, _)| schema.shape))?));
-        }
         let arrays = PyDict::new(py);
-        for (name, array) in self.read(py, &wanted)? {
-            arrays.set_item(name, array)?;
+        // Arrays of which the same region is read, together.
+        let mut groups: Vec<(Option<Region>, Vec<&str>)> = Vec::new();
+        for name in &names {
+            let found = self.find(py, name);
+            arrays.set_item(name, py.None())?;
+            let Some((schema, _)) = found else { continue };
+            let region = region(py, start, shape, || Some(schema.shape))?;
+            match groups.iter_mut().find(|(other, _)| *other == region) {
+                Some((_, group)) => group.push(name),
+                None => groups.push((region, vec![name])),
+            }
+        }
+        for (region, group) in groups {
+            for (name, array) in group.iter().zip(self.read(py, &group, region.as_ref())?) {
+                arrays.set_item(name, array)?;
+            }
         }
         Ok(arrays)
     }
 
+    /// Deletes an array of this dataset. Its bytes stay until :meth:`Atlas.compact`.
+    ///
+    /// Raises:
+    ///     NotFoundError: There is no such array.
     fn delete_array(&self, py: Python<'_>, name: &str) -> PyResult<()> {
         self.declaration(py, name)?;
         self.atlas.get().run_on(py, &self.name, |store| store.delete_array(&self.name, name))
     }
 
+    /// The declaration of an array: ``dtype`` (str), ``shape``, ``chunk_shape`` (lists of int) and ``dimension_names`` (list of str); None where there is no such array.
     fn array_meta<'py>(&self, py: Python<'py>, array: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
         let Some((schema, _)) = self.find(py, array) else { return Ok(None) };
         let meta = PyDict::new(py);
@@ -198,6 +252,12 @@ impl DatasetView {
         Ok(Some(meta))
     }
 
+    /// The statistics of an array as of the last flush: ``row_count`` (cells), ``null_count`` (cells equal to the fill value),
+    /// ``min`` and ``max``; None where there is no such array or it was not flushed since it was written to.
+    ///
+    /// No cells are read. Minimum and maximum leave out nulls and NaN, and are None where nothing is left; times are
+    /// nanoseconds since the epoch. With ``extended`` also ``nan_count``, ``sum`` and ``mean`` (of what is neither null nor
+    /// NaN; None for times and text), ``min_exact`` and ``max_exact`` (whether they are cells, not the cut ends of long text).
     #[pyo3(signature = (array, extended=false))]
     fn array_stats<'py>(&self, py: Python<'py>, array: &str, extended: bool) -> PyResult<Option<Bound<'py, PyDict>>> {
         let Some((_, Some(known))) = self.find(py, array) else { return Ok(None) };
@@ -220,11 +280,13 @@ impl DatasetView {
         Ok(Some(stats))
     }
 
+    /// The fill value of an array; None where it has none or there is no such array.
     fn array_fill_value<'py>(&self, py: Python<'py>, array: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let Some((schema, _)) = self.find(py, array) else { return Ok(None) };
         schema.fill_value.as_ref().map(|fill| scalar::fill_to_python(py, fill)).transpose()
     }
 
+    /// All attributes, by key. Times are ints: nanoseconds since the epoch.
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let attributes = PyDict::new(py);
         for (key, value) in self.look(py, |current, row| current.attributes(row)).unwrap_or_default() {
@@ -233,6 +295,19 @@ impl DatasetView {
         Ok(attributes)
     }
 
+    /// Sets an attribute, whatever it was before; in memory until :meth:`Atlas.flush`.
+    ///
+    /// Args:
+    ///     key: Any text but ``""``.
+    ///     value: A bool, int (64 bits), float, str or time; numpy's scalars of these too.
+    ///     dtype: The type to store it as: ``"bool"``, ``"int8"`` to ``"uint64"`` (checked, stored as int64),
+    ///         ``"float32"``, ``"float64"``, ``"string"`` or ``"timestamp_nanoseconds"`` (an int is nanoseconds).
+    ///
+    /// Raises:
+    ///     AttributeTypeError: The value cannot be an attribute.
+    ///     DTypeError: It is not of that dtype.
+    ///     ValueRangeError: It is out of range.
+    ///     NotFoundError: The dataset was deleted.
     #[pyo3(signature = (key, value, dtype=None))]
     fn set_attribute(
         &self,
@@ -246,11 +321,13 @@ impl DatasetView {
         self.atlas.get().run_on(py, &self.name, |store| store.set_attribute(&self.name, key, value))
     }
 
+    /// The value of an attribute; None where it is not set. A time is the int of its nanoseconds since the epoch.
     fn get_attribute<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let value = self.look(py, |current, row| current.attribute(row, key)).flatten();
         value.map(|value| attribute::to_python(py, &value)).transpose()
     }
 
+    /// Removes an attribute; tells whether there was one.
     fn remove_attribute(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
         self.atlas.get().run_on(py, &self.name, |store| store.remove_attribute(&self.name, key))
     }
@@ -268,7 +345,7 @@ impl DatasetView {
         slf.py().import("atlas._repr")?.call_method1("dataset_html", (slf,))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Py<Atlas>, &str))> {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Pickled<'py, (Py<Atlas>, &str)>> {
         Ok((py.import("atlas._pickle")?.getattr("open_dataset")?, (self.atlas.clone_ref(py), self.name.as_str())))
     }
 }

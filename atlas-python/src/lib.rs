@@ -1,7 +1,8 @@
 //! The native module of the Python package `atlas`: [`Atlas`] and [`DatasetView`] over [`atlas_store`].
 //!
-//! The package's Python part (`python/atlas/`) has what needs xarray, dask and pyarrow; its stub `_atlas.pyi` is the
-//! documentation of what is here. Calls give up the interpreter's lock while they read, encode, write or wait.
+//! The package's Python part (`python/atlas/`) has what needs xarray, dask and pyarrow. The documentation of the methods here is
+//! what Python shows; `scripts/stub` copies it to `_atlas.pyi`.
+//! Calls give up the interpreter's lock while they read, encode, write or wait.
 
 mod attribute;
 mod bulk;

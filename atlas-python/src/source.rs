@@ -23,7 +23,7 @@ pub(crate) fn storage(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Arc
         if prefix.is_none() {
             return Err(raised(py, "InvalidArgumentError", "a LocalStore without a prefix is no place for a store"));
         }
-        return Ok(Arc::new(LocalStorage::new(&prefix.str()?.to_string())));
+        return Ok(Arc::new(LocalStorage::new(prefix.str()?.to_string())));
     }
     let store: PyExternalObjectStore = source.extract().map_err(|error: PyErr| {
         let message = format!("{class} is no place for a store: expected a path, a URL or a handle of obstore");
