@@ -22,10 +22,10 @@ pub(crate) fn across<'py>(
     let region = bulk_region(py, atlas, array, names, bounds)?;
     let region = region.as_ref();
     let store = atlas.store();
-    if !store.look(|current| current.families().any(|name| name == array)) {
+    if !atlas.look(py, |current| current.families().any(|name| name == array)) {
         return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
     }
-    let read = if store.is_changed() {
+    let read = if atlas.is_changed(py) {
         atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect::<Result<_>>())?
     } else {
         let snapshot = store.snapshot();
@@ -52,7 +52,7 @@ pub(crate) fn stacked<'py>(
     let region = bulk_region(py, atlas, array, names, bounds)?;
     let region = region.as_ref();
     let store = atlas.store();
-    if store.is_changed() {
+    if atlas.is_changed(py) {
         // The cells that were not flushed are not in a snapshot: they are put beside one another here.
         let parts = atlas.run(py, |store| {
             names.iter().map(|name| store.read_array(name, array, region)).collect::<Result<Vec<_>>>()
@@ -93,7 +93,7 @@ fn bulk_region(
     (start, shape): Bounds<'_, '_>,
 ) -> PyResult<Option<Region>> {
     region(py, start, shape, || {
-        atlas.store().look(|current| {
+        atlas.look(py, |current| {
             names.iter().find_map(|name| {
                 let (_, schema) = current.find_array(current.dataset_row(name).ok()?, array)?;
                 Some(schema.shape.clone())
@@ -111,10 +111,10 @@ fn rows(py: Python<'_>, atlas: &Atlas, snapshot: &Snapshot, names: &[String]) ->
 }
 
 fn array_error(py: Python<'_>, atlas: &Atlas, array: &str, error: &Error) -> PyErr {
-    let is_unknown = atlas.store().look(|current| !current.families().any(|name| name == array));
+    let is_unknown = atlas.look(py, |current| !current.families().any(|name| name == array));
     let hint = match error {
         Error::NotFound { what: "array", .. } if is_unknown => {
-            atlas.store().look(|current| crate::near::hint(array, current.families()))
+            atlas.look(py, |current| crate::near::hint(array, current.families()))
         }
         _ => String::new(),
     };

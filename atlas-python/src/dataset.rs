@@ -32,8 +32,7 @@ impl DatasetView {
 
     /// What `look` finds about the dataset; nothing where it was deleted.
     fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&Current<'_>, u32) -> T + Send) -> Option<T> {
-        let store = self.atlas.get().store();
-        py.detach(|| store.look(|current| Some(look(&current, current.dataset_row(&self.name).ok()?))))
+        self.atlas.get().look(py, |current| Some(look(&current, current.dataset_row(&self.name).ok()?)))
     }
 
     /// The declaration of an array, with its statistics where they are known.
@@ -69,7 +68,7 @@ impl DatasetView {
     /// Reads a region of each of these arrays, which the dataset has.
     fn read<'py>(&self, py: Python<'py>, arrays: &[&str], region: Option<&Region>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let (store, name) = (self.atlas.get().store(), &self.name);
-        let read = if store.is_changed() {
+        let read = if self.atlas.get().is_changed(py) {
             let read = || arrays.iter().map(|array| store.read_array(name, array, region)).collect::<Result<Vec<_>>>();
             checked(py, py.detach(|| process::run(read))?)?
         } else {

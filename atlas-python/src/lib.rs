@@ -9,6 +9,7 @@ mod bulk;
 mod dataset;
 mod error;
 mod from_numpy;
+mod handle;
 mod interrupt;
 mod near;
 mod process;

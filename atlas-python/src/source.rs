@@ -1,6 +1,7 @@
 //! Where a store is: a path, a URL, or a handle of obstore.
 
 use crate::error::{checked, raised};
+use crate::handle::HandleStorage;
 use atlas_store::{LocalStorage, ObjectOptions, ObjectStorage, Storage, storage_at};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -24,6 +25,9 @@ pub(crate) fn storage(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Arc
             return Err(raised(py, "InvalidArgumentError", "a LocalStore without a prefix is no place for a store"));
         }
         return Ok(Arc::new(LocalStorage::new(prefix.str()?.to_string())));
+    }
+    if class == "MemoryStore" {
+        return Ok(Arc::new(HandleStorage::new(source)?));
     }
     let store: PyExternalObjectStore = source.extract().map_err(|error: PyErr| {
         let message = format!("{class} is no place for a store: expected a path, a URL or a handle of obstore");

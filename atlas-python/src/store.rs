@@ -6,7 +6,7 @@ use crate::error::{checked, exception, raised};
 use crate::near;
 use crate::process;
 use crate::source;
-use atlas_store::{CompactOptions, CreateOptions, Error, Problem, Result, Store};
+use atlas_store::{CompactOptions, CreateOptions, Current, Error, Problem, Result, Store};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -28,8 +28,19 @@ pub(crate) struct Atlas {
 }
 
 impl Atlas {
+    /// The store. Its locks may be held for as long as a flush takes, which may wait for the interpreter in turn: ask it
+    /// with [`Self::run`], [`Self::look`] and [`Self::is_changed`], or detached.
     pub(crate) fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What `look` finds in the metadata, unflushed changes included.
+    pub(crate) fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(Current<'_>) -> T + Send) -> T {
+        py.detach(|| self.store.look(look))
+    }
+
+    pub(crate) fn is_changed(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.store.is_changed())
     }
 
     /// What `work` makes of the store, while other threads of Python go on.
@@ -53,7 +64,7 @@ impl Atlas {
     pub(crate) fn dataset_error(&self, py: Python<'_>, name: &str, error: &Error) -> PyErr {
         let hint = match error {
             Error::NotFound { what: "dataset", .. } => {
-                py.detach(|| self.store.look(|current| near::hint(name, current.dataset_names())))
+                self.look(py, |current| near::hint(name, current.dataset_names()))
             }
             _ => String::new(),
         };
@@ -68,9 +79,10 @@ pub(crate) type Pickled<'py, A> = (Bound<'py, PyAny>, A);
 ///
 /// # Errors
 /// `ConflictError` where there are unflushed changes, which another process could not see.
-fn check_flushed(py: Python<'_>, store: &Store) -> PyResult<()> {
-    if store.is_changed() {
-        let message = format!("store {} has unflushed changes: flush them before it is pickled", store.location());
+fn check_flushed(py: Python<'_>, atlas: &Atlas) -> PyResult<()> {
+    if atlas.is_changed(py) {
+        let location = atlas.store.location();
+        let message = format!("store {location} has unflushed changes: flush them before it is pickled");
         return Err(raised(py, "ConflictError", &message));
     }
     Ok(())
@@ -187,14 +199,13 @@ impl Atlas {
 
     /// The names of all datasets, in the order in which they were created; unflushed ones included.
     fn list_datasets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let names: Vec<String> =
-            py.detach(|| self.store.look(|current| current.dataset_names().map(String::from).collect()));
+        let names: Vec<String> = self.look(py, |current| current.dataset_names().map(String::from).collect());
         PyList::new(py, names)
     }
 
     /// The distinct names of the arrays that any dataset has, sorted.
     fn list_arrays(&self, py: Python<'_>) -> Vec<String> {
-        py.detach(|| self.store.look(|current| current.families().map(String::from).collect()))
+        self.look(py, |current| current.families().map(String::from).collect())
     }
 
     /// Whether there is a dataset of that name, flushed or not.
@@ -418,7 +429,7 @@ impl Atlas {
     }
 
     fn __len__(&self, py: Python<'_>) -> usize {
-        py.detach(|| self.store.look(|current| current.dataset_count()))
+        self.look(py, |current| current.dataset_count())
     }
 
     fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> bool {
@@ -444,7 +455,7 @@ impl Atlas {
     fn __reduce__<'py>(slf: Bound<'py, Self>) -> PyResult<Pickled<'py, (Py<PyAny>, u64)>> {
         let py = slf.py();
         let this = slf.get();
-        check_flushed(py, &this.store)?;
+        check_flushed(py, this)?;
         Ok((py.import("atlas._pickle")?.getattr("open_store")?, (this.source.clone_ref(py), this.snapshot())))
     }
 }
