@@ -5,7 +5,8 @@ Everything here is pure: mappings in, mappings out. In the store:
 * an attribute of the dataset keeps its key, an attribute of a variable is ``{variable}.{attribute}``;
 * a value is a bool, int, float, str or timestamp; any other is text: ``json:`` and JSON, in which NaN and infinities are
   the words of Python's `json`. A text that itself begins with ``json:`` is stored as JSON too;
-* ``_FillValue`` is the fill value of the array and no attribute, unless the array's cannot say the same;
+* ``_FillValue`` is the fill value of the array and no attribute, unless the array's cannot say the same. Where decoding
+  has used it up, and the cells that equal it became NaN or not-a-time, it is none in ``attrs`` either;
 * `COORDS`, `ENCODING` and `NOTES` are attributes of our own, and belong to nobody's ``attrs``.
 """
 
@@ -18,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
+from atlas._times import nanoseconds
+from atlas.errors import AttributeTypeError, InvalidArgumentError, ValueRangeError
+
 COORDS = "_pyatlas_coords"
 """JSON list: the names of the arrays that are coordinates."""
 
 ENCODING = "_pyatlas_encoding"
-"""JSON object, ``{variable: {attribute: value}}``: what decoding a file used up, which xarray keeps in ``.encoding``.
-Where it is present, fill values are part of that too, and no attributes."""
+"""JSON object, ``{variable: {attribute: value}}``: what decoding a file used up, which xarray keeps in ``.encoding``."""
 
 NOTES = "_pyatlas_notes"
 """JSON object, present where the rest does not tell all. ``owners``: ``{key: variable or null}``, whose attribute a key
@@ -34,6 +37,7 @@ FILL_VALUE = "_FillValue"
 
 _RESERVED = "_pyatlas_"
 _JSON = "json:"
+_NOT_A_TIME = -(2**63)
 _INT64 = range(-(2**63), 2**63)
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that are no escaped byte
 
@@ -48,19 +52,21 @@ def encode(
     """The attributes to store: each value a bool, int, float, str or ``datetime64[ns]``. The inverse of `decode`.
 
     ``variable_attrs`` has an entry for each variable, even if empty, and no ``_FillValue`` that the array's fill value
-    says as well. ``encodings`` and ``dtypes`` are what `decode_encodings` and `decode_dtypes` will give back.
+    says as well. ``encodings`` and ``dtypes`` are what `decode_encodings` and
+    `decode_dtypes` will give back.
 
-    Raises ValueError where two attributes would have one key or a key is reserved; TypeError for a value that is no
-    number, text, bool or time, nor made of those that JSON knows.
+    Raises InvalidArgumentError where two attributes would have one key or a key is reserved, AttributeTypeError for a
+    value that is no number, text, bool or time, nor made of those that JSON knows, and ValueRangeError for a time that
+    nanoseconds since 1970 cannot tell.
     """
     stored: dict[str, Any] = {}
     owners: dict[str, str | None] = {}
     for owner, name, value in _flat(dataset_attrs, variable_attrs):
         key = name if owner is None else f"{owner}.{name}"
         if key.startswith(_RESERVED):
-            raise ValueError(f"attribute {key!r}: names that begin with {_RESERVED!r} are reserved")
+            raise InvalidArgumentError(f"attribute {key!r}: names that begin with {_RESERVED!r} are reserved")
         if key in stored:
-            raise ValueError(f"attribute {key!r} is there twice: of the dataset or one variable, and of another variable")
+            raise InvalidArgumentError(f"attribute {key!r} is there twice, of the dataset and a variable or of two variables")
         stored[key] = encode_value(value, key)
         if _owner(key, variable_attrs) != owner:
             owners[key] = owner
@@ -98,33 +104,26 @@ def decode(
             variable_attrs[owner][key[len(owner) + 1 :]] = value
         else:
             dataset_attrs[key] = value
-    for name in _with_fill_as_attribute(attributes, arrays):
-        variable_attrs[name].setdefault(FILL_VALUE, arrays[name][1])
+    for name, (_, fill_value) in arrays.items():
+        if _is_fill_an_attribute(attributes, name, fill_value):
+            variable_attrs[name].setdefault(FILL_VALUE, fill_value)
     return dataset_attrs, variable_attrs, _coords(attributes, arrays)
 
 
-def decode_encodings(
-    attributes: Mapping[str, Any], arrays: Mapping[str, tuple[tuple[str, ...], Any]]
-) -> dict[str, dict[str, Any]]:
-    """What belongs in the ``encoding`` of each array: how it was packed in the file it came from, and its fill value
-    where `decode` does not give that as an attribute. Arguments as of `decode`."""
-    if ENCODING not in attributes:
-        return {name: {} for name in arrays}
+def decode_encodings(attributes: Mapping[str, Any], arrays: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What belongs in the ``encoding`` of each array: how it was packed in the file that it came from."""
     known = _object(attributes, ENCODING)
-    dtypes = decode_dtypes(attributes)
-    encodings: dict[str, dict[str, Any]] = {}
-    for name, (_, fill_value) in arrays.items():
-        encoding = known.get(name)
-        encodings[name] = dict(encoding) if isinstance(encoding, dict) else {}
-        if fill_value is not None and name not in dtypes and f"{name}.{FILL_VALUE}" not in attributes:
-            encodings[name].setdefault(FILL_VALUE, fill_value)
+    encodings = {name: dict(known[name]) if isinstance(known.get(name), dict) else {} for name in arrays}
+    for encoding in encodings.values():
+        # No format that xarray writes takes a fill value for text of variable length.
+        if isinstance(encoding.get(FILL_VALUE), str):
+            del encoding[FILL_VALUE]
     return encodings
 
 
 def decode_dtypes(attributes: Mapping[str, Any]) -> dict[str, str]:
     """What the cells of some arrays are in numpy, where the store's dtype does not say it: ``timedelta64[unit]`` for
-    int64 that count such units, ``object[nan]`` and ``object[None]`` for strings of which those that equal the fill
-    value are missing."""
+    int64 that count such units, ``object`` for strings of which those that equal the fill value are missing (NaN)."""
     dtypes = _object(attributes, NOTES).get("dtypes")
     return {name: dtype for name, dtype in dtypes.items() if isinstance(dtype, str)} if isinstance(dtypes, dict) else {}
 
@@ -140,10 +139,10 @@ def encode_value(value: Any, key: str) -> Any:
         case bool() | np.bool_():
             return bool(value)
         case np.datetime64():
-            nanoseconds = value.astype("datetime64[ns]")
-            if nanoseconds.astype(value.dtype) != value and not np.isnat(value):
-                raise OverflowError(f"attribute {key!r}: {value} cannot be told in nanoseconds since 1970")
-            return nanoseconds
+            try:
+                return np.datetime64(nanoseconds(value), "ns")
+            except ValueRangeError as error:
+                raise ValueRangeError(f"attribute {key!r}: {error}") from None
         case int() | np.integer() if not isinstance(value, np.timedelta64):
             return int(value) if int(value) in _INT64 else f"{_JSON}{int(value)}"
         case float() | np.floating() if not isinstance(value, np.longdouble) or float(value) == value:
@@ -151,7 +150,7 @@ def encode_value(value: Any, key: str) -> Any:
     try:
         return _JSON + json.dumps(value, default=_plain)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"attribute {key!r} of type {type(value).__name__} cannot be stored: {error}") from None
+        raise AttributeTypeError(f"attribute {key!r} is {type(value).__name__} and cannot be stored: {error}") from None
 
 
 def decode_value(stored: Any) -> Any:
@@ -204,15 +203,15 @@ def _coords(attributes: Mapping[str, Any], arrays: Mapping[str, tuple[tuple[str,
     return {name for name in listed if isinstance(name, str) and name in arrays}
 
 
-def _with_fill_as_attribute(
-    attributes: Mapping[str, Any], arrays: Mapping[str, tuple[tuple[str, ...], Any]]
-) -> Iterator[str]:
-    if ENCODING in attributes:
-        return
-    dtypes = decode_dtypes(attributes)
-    for name, (_, fill_value) in arrays.items():
-        if fill_value is not None and name not in dtypes:
-            yield name
+def _is_fill_an_attribute(attributes: Mapping[str, Any], name: str, fill_value: Any) -> bool:
+    """Whether the array's fill value is its variable's ``_FillValue``, and not one that was decoded or is our own."""
+    if fill_value is None or name in decode_dtypes(attributes):
+        return False
+    if ENCODING not in attributes:
+        return True
+    encoding = _object(attributes, ENCODING).get(name)
+    is_decoded = isinstance(encoding, dict) and FILL_VALUE in encoding
+    return not is_decoded and fill_value == fill_value and fill_value != _NOT_A_TIME
 
 
 def _object(attributes: Mapping[str, Any], key: str) -> dict[str, Any]:
