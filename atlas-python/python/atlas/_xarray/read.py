@@ -50,11 +50,14 @@ def stored_arrays(view: DatasetView, attributes: Mapping[str, Any]) -> dict[str,
 def assemble(
     attributes: Mapping[str, Any], arrays: Mapping[str, tuple[tuple[str, ...], Any]], data: Mapping[str, Any]
 ) -> xr.Dataset:
-    """The dataset with these stored attributes, whose arrays have these dimensions and fill values and hold ``data``."""
+    """The dataset with these stored attributes, whose arrays have these dimensions and fill values and hold ``data``.
+
+    Arrays that ``data`` does not have are left out.
+    """
     dataset_attrs, variable_attrs, coords = attrs.decode(attributes, arrays)
     encodings = attrs.decode_encodings(attributes, arrays)
     variables = {
-        name: xr.Variable(dims, data[name], variable_attrs[name], encodings[name]) for name, (dims, _) in arrays.items()
+        name: xr.Variable(dims, data[name], variable_attrs[name], encodings[name]) for name, (dims, _) in arrays.items() if name in data
     }
     return xr.Dataset(
         {name: variable for name, variable in variables.items() if name not in coords},

@@ -63,7 +63,7 @@ class StoredArray:
         return any(chunk < extent for chunk, extent in zip(self.chunk_shape, self.shape)) and 0 not in self.shape
 
     def __getitem__(self, index: tuple[Index, ...]) -> Cells:
-        """What numpy's basic indexing with integers from 0 and slices gives.
+        """What numpy's basic indexing with integers and slices gives.
 
         Cost: reads the smallest region that has all of it, in one call.
         """
@@ -97,16 +97,20 @@ class StoredArray:
 
 def cover(index: Sequence[Index], shape: Sequence[int]) -> tuple[list[int], list[int], tuple[Index, ...]]:
     """The start and shape of the smallest region with all that ``index`` takes, and what to take of that region."""
-    start, extents, within = [], [], []
+    start: list[int] = []
+    extents: list[int] = []
+    within: list[Index] = []
     for key, extent in zip(index, shape, strict=True):
         if not isinstance(key, slice):
-            taken, rest = range(int(key), int(key) + 1), 0
+            at = int(key) + extent if key < 0 else int(key)
+            taken = range(at, at + 1)
+            within.append(0)
         else:
-            taken, rest = range(*key.indices(extent)), slice(None, None, key.step)
+            taken = range(*key.indices(extent))
+            within.append(slice(None, None, key.step))
         low, high = (min(taken[0], taken[-1]), max(taken[0], taken[-1])) if taken else (0, -1)
         start.append(low)
         extents.append(high + 1 - low)
-        within.append(rest)
     return start, extents, tuple(within)
 
 
