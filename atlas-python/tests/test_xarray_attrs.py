@@ -119,22 +119,36 @@ def test_simple_attributes_need_no_notes():
     assert stored == {"title": "t", "a.units": "m", COORDS: '["a"]'}
 
 
-def test_fill_values_are_attributes_unless_the_dataset_was_decoded():
-    arrays = {"a": (("x",), -9), "b": (("x",), None)}
-    assert decode({}, arrays)[1] == {"a": {"_FillValue": -9}, "b": {}}
-    assert decode({ENCODING: "{}"}, arrays)[1] == {"a": {}, "b": {}}
-    assert decode_encodings({}, arrays) == {"a": {}, "b": {}}
-    assert decode_encodings({ENCODING: '{"b": {"dtype": "int16"}}'}, arrays) == {
-        "a": {"_FillValue": -9},
-        "b": {"dtype": "int16"},
-    }
+def fill_attribute(attributes, fill_value):
+    """The ``_FillValue`` among the attributes of ``a``, an array with this fill value."""
+    return decode(attributes, {"a": (("x",), fill_value)})[1]["a"].get("_FillValue")
+
+
+def test_fill_values_are_attributes():
+    assert fill_attribute({}, -9) == -9
+    assert fill_attribute({}, None) is None
+    assert np.isnan(fill_attribute({}, float("nan")))
+
+
+def test_fill_values_of_what_was_decoded_are_none():
+    decoded = {ENCODING: '{"b": {"units": "days since 1950-01-01"}}'}
+    assert fill_attribute(decoded, float("nan")) is None
+    assert fill_attribute(decoded, -(2**63)) is None
+    assert fill_attribute({ENCODING: '{"a": {"_FillValue": -9}}'}, -9) is None
+    # Integers are not masked: that they are missing has to be told.
+    assert fill_attribute(decoded, -9) == -9
 
 
 def test_a_fill_value_stored_as_attribute_is_that_attribute():
-    attributes = {"a._FillValue": 5, ENCODING: "{}"}
-    arrays = {"a": (("x",), -9)}
-    assert decode(attributes, arrays)[1] == {"a": {"_FillValue": 5}}
-    assert decode_encodings(attributes, arrays) == {"a": {}}
+    assert fill_attribute({"a._FillValue": 5}, -9) == 5
+    assert fill_attribute({"a._FillValue": 5, ENCODING: '{"a": {"_FillValue": -9}}'}, -9) == 5
+
+
+def test_encodings_come_back():
+    attributes = encode({}, {"a": {}, "b": {}}, [], encodings={"a": {"dtype": "int16", "_FillValue": np.int16(-9)}})
+    assert decode_encodings(attributes, ["a", "b"]) == {"a": {"dtype": "int16", "_FillValue": -9}, "b": {}}
+    assert decode_encodings({}, ["a"]) == {"a": {}}
+    assert decode_encodings({ENCODING: '{"a": {"_FillValue": " "}}'}, ["a"]) == {"a": {}}
 
 
 def test_the_fill_value_of_cells_with_a_dtype_of_their_own_is_no_attribute():
@@ -155,7 +169,8 @@ def test_what_others_wrote_in_our_attributes_is_no_error(text):
     arrays = {"x": (("x",), 1)}
     attrs, variables, coords = decode({COORDS: text, ENCODING: text, NOTES: text, "k": 1}, arrays)
     assert (attrs, coords) == ({"k": 1}, {"x"})
-    assert decode_encodings({ENCODING: text}, arrays) == {"x": {"_FillValue": 1}}
+    assert variables == {"x": {"_FillValue": 1}}
+    assert decode_encodings({ENCODING: text}, arrays) == {"x": {}}
 
 
 def test_lone_surrogates_are_repaired():

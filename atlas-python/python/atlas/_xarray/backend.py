@@ -42,7 +42,7 @@ class AtlasBackendEntrypoint(BackendEntrypoint):
             return True
         if not isinstance(filename_or_obj, (str, os.PathLike)):
             return False
-        place = Path(filename_or_obj)
+        place = Path(filename_or_obj).expanduser()
         return any((place / catalog).is_file() for catalog in _CATALOGS)
 
     def open_dataset(
@@ -112,4 +112,6 @@ def _view(source: Any, group: str | None) -> DatasetView:
 
 
 def _store(source: Any) -> Atlas:
-    return source if isinstance(source, Atlas) else Atlas.open(source)
+    if isinstance(source, Atlas):
+        return source
+    return Atlas.open(os.path.expanduser(source) if isinstance(source, (str, os.PathLike)) else source)

@@ -8,6 +8,10 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+from dask import optimize
+from dask.base import get_scheduler
+from dask.optimization import cull
+from dask.utils import ensure_dict
 
 from atlas._xarray.stored import StoredArray
 
@@ -17,11 +21,15 @@ def blocks(array: da.Array) -> Iterator[tuple[list[int], np.ndarray[Any, Any]]]:
 
     Cost: one block and what it is computed from. What several blocks are computed from is computed for each of them.
     """
-    computed = array.to_delayed()
+    # Optimized once for all blocks; each computes its own part of the graph, on the scheduler that the caller has chosen.
+    (optimized,) = optimize(array)
+    graph, compute = ensure_dict(optimized.dask), get_scheduler(collections=[optimized])
     starts = [list(itertools.accumulate(extents, initial=0)) for extents in array.chunks]
     for position in np.ndindex(*array.numblocks):
         if all(extents[index] for extents, index in zip(array.chunks, position)):
-            yield [axis[index] for axis, index in zip(starts, position)], computed[position].compute()
+            block = (optimized.name, *position)
+            needed, _ = cull(graph, [block])
+            yield [axis[index] for axis, index in zip(starts, position)], compute(needed, block)
 
 
 def grid(shape: Sequence[int], chunk_shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:

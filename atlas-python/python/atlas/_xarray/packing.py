@@ -42,7 +42,7 @@ def comes_back(cells: CellType, given: Any) -> bool:
     value = _scalar(given)
     if cells.stored == STRING:
         return isinstance(value, str)
-    if cells.note is not None or isinstance(value, np.datetime64):
+    if cells.note is not None or isinstance(value, np.datetime64) or np.ndim(given):
         return False
     if cells.stored == "float32":
         # The store gives the shortest float that rounds to the fill value.
