@@ -64,6 +64,23 @@ impl Draft {
         &self.catalog
     }
 
+    /// What the changes began with.
+    pub(crate) fn base(&self) -> &Snapshot {
+        &self.base
+    }
+
+    /// Whether cells of an array may differ from those in the snapshot that the changes began with.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub(crate) fn is_written(&self, dataset: &str, array: &str) -> Result<bool> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let (entry, _) = self.catalog.array(row, array)?;
+        // A dataset or array that was deleted and made again has another id.
+        let known = self.base.array(dataset, array).is_ok_and(|(known, _)| known.id == entry.id);
+        Ok(!known || self.pending.contains_key(array))
+    }
+
     /// Whether nothing was mutated.
     pub(crate) fn is_clean(&self) -> bool {
         self.is_clean
