@@ -154,9 +154,10 @@ impl DatasetView {
     ///     start: Where the box begins along each dimension.
     ///     data: A C-contiguous numpy array of exactly the array's dtype; its shape is that of the box. Times are
     ///         ``datetime64[ns]`` or their int64; text is object (of str or bytes), ``U``, ``S`` or ``StringDType``.
+    ///         Masked cells become the array's fill value.
     ///
     /// Raises:
-    ///     DTypeError: The data has another dtype: nothing is converted.
+    ///     DTypeError: The data has another dtype (nothing is converted), or masked cells where there is no fill value.
     ///     NotContiguousError: The data is not C-contiguous.
     ///     OutOfBoundsError: The box does not lie in the array.
     ///     NotFoundError: The dataset or array does not exist.
@@ -169,7 +170,7 @@ impl DatasetView {
     ) -> PyResult<()> {
         let schema = self.declaration(py, name)?;
         let start = extents(py, "start", start)?;
-        let data = from_numpy::array_data(py, &self.named(name), schema.dtype, data)?;
+        let data = from_numpy::array_data(py, &self.named(name), &schema, data)?;
         self.atlas.get().run_on(py, &self.name, |store| store.write_array(&self.name, name, &start, &data))
     }
 
@@ -342,6 +343,14 @@ impl DatasetView {
 
     fn _repr_html_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("atlas._repr")?.call_method1("dataset_html", (slf,))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Pickled<'py, (Py<Atlas>, &str)>> {

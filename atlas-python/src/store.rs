@@ -48,9 +48,9 @@ impl Drop for Opened {
 }
 
 impl Atlas {
-    fn opened(source: &Bound<'_, PyAny>, store: Store) -> Self {
+    fn opened(source: &Bound<'_, PyAny>, store: Store) -> PyResult<Self> {
         let opened = Opened { process: std::process::id(), store };
-        Atlas { opened, forked: Mutex::new(None), source: source.clone().unbind() }
+        Ok(Atlas { opened, forked: Mutex::new(None), source: source::lasting(source)? })
     }
 
     /// The store, in this process. Its locks may be held for as long as a flush takes, which may wait for the interpreter
@@ -177,7 +177,7 @@ impl Atlas {
         };
         let storage = source::storage(py, source)?;
         let created = py.detach(|| process::run(|| Store::create_on(storage, options)))?;
-        Ok(Atlas::opened(source, checked(py, created)?))
+        Atlas::opened(source, checked(py, created)?)
     }
 
     /// Opens the store at a path, a URL or a handle of obstore. Its format, compression and codecs are found there.
@@ -192,7 +192,7 @@ impl Atlas {
     #[staticmethod]
     #[pyo3(signature = (source))]
     fn open(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Atlas::opened(source, open(py, source)?))
+        Atlas::opened(source, open(py, source)?)
     }
 
     /// Where the store is: the path or URL, or the repr of the handle.
@@ -498,6 +498,14 @@ impl Atlas {
 
     fn _repr_html_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("atlas._repr")?.call_method1("atlas_html", (slf,))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__<'py>(slf: Bound<'py, Self>) -> PyResult<Pickled<'py, (Py<PyAny>, u64)>> {
