@@ -45,7 +45,7 @@ def wide(cells, tmp_path):
 @pytest.fixture
 def key(tmp_path):
     file = tmp_path / "server.key"
-    file.write_bytes(os.urandom(32))
+    file.write_text(os.urandom(32).hex())
     return ["--key", file]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
-from atlas.flight._arrow import flight, pyarrow
-from atlas.flight.errors import translated
+from atlas.flight._connection import Connection
+from atlas.flight._stream import Stream
 
 # Batches that wait to be taken.
 _AHEAD = 2
@@ -17,9 +16,10 @@ _AHEAD = 2
 class Ahead:
     """The batches of one DoGet. Waiting for one can be interrupted, and `close` ends the call at the server."""
 
-    def __init__(self, open_stream: Callable[[], Any]) -> None:
-        self._open = open_stream
-        self._reader: Any = None
+    def __init__(self, connection: Connection, ticket: Any) -> None:
+        self._connection = connection
+        self._ticket = ticket
+        self._stream: Stream | None = None
         self._ready: deque[Any] = deque()
         self._error: BaseException | None = None
         self._ended = self._closed = False
@@ -46,30 +46,28 @@ class Ahead:
         with self._changed:
             self._closed = self._ended = True
             self._ready.clear()
-            reader = self._reader
+            stream = self._stream
             self._changed.notify_all()
-        if reader is not None:
-            reader.cancel()
+        if stream is not None:
+            stream.cancel()
 
     def _run(self) -> None:
         error: BaseException | None = None
         try:
-            reader = self._open()
+            stream = Stream(self._connection, self._ticket)
             with self._changed:
-                self._reader = reader
+                self._stream = stream
                 closed = self._closed
             if closed:
-                reader.cancel()
+                stream.cancel()
                 return
-            while (batch := _next_batch(reader)) is not None and self._give(batch):
+            while (batch := stream.next()) is not None and self._give(batch):
                 pass
-        except (pyarrow.ArrowException, flight.FlightError) as failure:
-            error = translated(failure)
         except BaseException as failure:
             error = failure
         finally:
             with self._changed:
-                self._error, self._ended, self._reader = error, True, None
+                self._error, self._ended, self._stream = error, True, None
                 self._changed.notify_all()
 
     def _give(self, batch: Any) -> bool:
@@ -79,13 +77,3 @@ class Ahead:
                 self._ready.append(batch)
                 self._changed.notify_all()
             return not self._closed
-
-
-def _next_batch(reader: Any) -> Any | None:
-    while True:
-        try:
-            batch = reader.read_chunk().data
-        except StopIteration:
-            return None
-        if batch is not None:
-            return batch

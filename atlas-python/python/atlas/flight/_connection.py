@@ -22,12 +22,8 @@ _LOG = logging.getLogger("atlas.flight")
 Headers = Sequence[tuple[bytes, bytes]]
 
 # While calls run, the server is asked so often (ms) whether it is still there, and may take so long to say so: a machine
-# that is gone closes no connection. One that is back is found within a second; gRPC would take up to two minutes.
-_OPTIONS = [
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
+# that is gone closes no connection.
+_OPTIONS = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 20_000)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,8 +121,11 @@ class Connection:
         try:
             return method(client, self._options(headers, limit))
         except _FAILURES as error:
-            if self._login is None or not isinstance(translated(error), UnauthenticatedError):
-                fail(error)
+            found = translated(error)
+            if isinstance(found, UnavailableError):
+                self._forget(lane, client)
+            if self._login is None or not isinstance(found, UnauthenticatedError):
+                raise found from None
         _LOG.info("%s does not take the token any more: logging in again", self.address)
         # The token has expired, or the server that gave it was started again with another key.
         self._log_in(logins)
@@ -166,6 +165,12 @@ class Connection:
             if client is None:
                 client = self._clients[lane] = self._opened()
             return client
+
+    def _forget(self, lane: int, client: Any) -> None:
+        """Has the next call connect anew: gRPC would wait before it tries again, for up to two minutes."""
+        with self._lock:
+            if self._clients.get(lane) is client:
+                del self._clients[lane]
 
     def _opened(self) -> Any:
         given: dict[str, Any] = {"middleware": [_Cookies(self)], "generic_options": _OPTIONS}

@@ -12,11 +12,11 @@ from typing import Any
 
 from atlas.errors import AtlasError, CorruptError, UnavailableError
 from atlas.flight import _wire
-from atlas.flight._arrow import flight, pyarrow
+from atlas.flight._arrow import flight
 from atlas.flight._attend import attend
 from atlas.flight._connection import Connection
 from atlas.flight._progress import Progress
-from atlas.flight.errors import translated
+from atlas.flight._stream import Stream
 
 _LOG = logging.getLogger("atlas.flight")
 
@@ -109,7 +109,7 @@ class Fetch:
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._running = 0
-        self._readers: set[Any] = set()
+        self._streams: set[Stream] = set()
         self._error: BaseException | None = None
         self._bytes = self._rows = 0
 
@@ -145,9 +145,9 @@ class Fetch:
     def _stop(self) -> None:
         self._stopping.set()
         with self._changed:
-            readers = list(self._readers)
-        for reader in readers:
-            reader.cancel()
+            streams = list(self._streams)
+        for stream in streams:
+            stream.cancel()
 
     def _work(self, worker: int) -> None:
         error: BaseException | None = None
@@ -190,15 +190,12 @@ class Fetch:
         """Reads a part from its first row on, and gives those that have not been given."""
         if time.monotonic() > part.renew_at:
             self._renew(part)
-        ticket = part.endpoint.ticket
-        reader = self._connection.call(
-            lambda client, options: client.do_get(ticket, options), lane=lane, endless=True
-        )
+        stream = Stream(self._connection, part.endpoint.ticket, lane)
         with self._changed:
-            self._readers.add(reader)
+            self._streams.add(stream)
         try:
             passed = 0
-            while not self._stopping.is_set() and (batch := _next_batch(reader)) is not None:
+            while not self._stopping.is_set() and (batch := stream.next()) is not None:
                 new = batch.slice(min(max(part.given - passed, 0), batch.num_rows))
                 passed += batch.num_rows
                 if new.num_rows:
@@ -207,9 +204,9 @@ class Fetch:
                 raise Uneven
         finally:
             with self._changed:
-                self._readers.discard(reader)
+                self._streams.discard(stream)
             if self._stopping.is_set():
-                reader.cancel()
+                stream.cancel()
 
     def _give(self, part: _Part, batch: Any) -> None:
         if part.rows is not None and part.given + batch.num_rows > part.rows:
@@ -241,15 +238,3 @@ def _renewal(endpoint: Any) -> float:
         return float("inf")
     seconds = float(expires.value / 1e9 - time.time())
     return time.monotonic() + seconds / 2
-
-
-def _next_batch(reader: Any) -> Any | None:
-    while True:
-        try:
-            batch = reader.read_chunk().data
-        except StopIteration:
-            return None
-        except (pyarrow.ArrowException, flight.FlightError) as error:
-            raise translated(error) from None
-        if batch is not None:
-            return batch

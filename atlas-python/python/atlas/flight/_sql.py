@@ -150,7 +150,7 @@ class Batches:
             if self._ahead is None:
                 if not self._tickets:
                     break
-                self._ahead = Ahead(self._opener(self._tickets.pop(0)))
+                self._ahead = Ahead(self._connection, self._tickets.pop(0))
             batch = self._ahead.next()
             if batch is not None:
                 if batch.schema != self.schema:
@@ -158,10 +158,6 @@ class Batches:
                 return batch
             self._ahead = None
         return None
-
-    def _opener(self, ticket: Any) -> Any:
-        connection = self._connection
-        return lambda: connection.call(lambda client, options: client.do_get(ticket, options), endless=True)
 
     def read_all(self) -> Any:
         """All that is still to come, as a pyarrow.Table."""
