@@ -224,6 +224,21 @@ def test_numbers_and_times_of_numpy_and_datetime_are_taken_for_what_they_are(vie
     assert [type(found[key]) for key in expected] == [type(value) for value in expected.values()]
 
 
+@pytest.mark.parametrize("year", [1, 1600, 2300, 9999])
+def test_a_time_that_nanoseconds_cannot_count_is_an_overflow(view, year):
+    for time in (datetime.datetime(year, 1, 1), np.datetime64(f"{year:04}-01-01", "D"), np.datetime64(f"{year:04}", "Y")):
+        with pytest.raises(OverflowError):
+            view.set_attribute("k", time)
+    assert view.attributes() == {}
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"])
+def test_times_of_every_unit_are_counted_in_nanoseconds(view, unit):
+    view.set_attribute("k", np.datetime64("2020-01-01", unit))
+    view.set_attribute("none", np.datetime64("NaT", unit))
+    assert view.attributes() == {"k": 1_577_836_800_000_000_000, "none": -(2**63)}
+
+
 def test_an_attribute_can_be_removed(view, reopened):
     view.set_attribute("k", 1)
     view.set_attribute("l", 2)
