@@ -232,6 +232,14 @@ def test_a_time_that_nanoseconds_cannot_count_is_an_overflow(view, year):
     assert view.attributes() == {}
 
 
+def test_a_timestamp_of_pandas_keeps_its_nanoseconds(view):
+    pandas = pytest.importorskip("pandas")
+    time = pandas.Timestamp("2020-01-01T00:00:00.000000007")
+    view.set_attribute("k", time)
+    view.define_array("t", "timestamp_ns", [], [], fill_value=time)
+    assert (view.get_attribute("k"), view.array_fill_value("t")) == (time.value, time.value)
+
+
 @pytest.mark.parametrize("unit", ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"])
 def test_times_of_every_unit_are_counted_in_nanoseconds(view, unit):
     view.set_attribute("k", np.datetime64("2020-01-01", unit))

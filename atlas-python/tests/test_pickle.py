@@ -111,6 +111,17 @@ def test_a_pickle_of_a_view_whose_dataset_is_gone_is_a_key_error(fleet):
         pickle.loads(pickled)
 
 
+def test_a_pickle_of_a_store_at_a_relative_path_opens_from_anywhere(tmp_path, monkeypatch):
+    pickles = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with atlas.Atlas.create("store") as store:
+            store.create_dataset(name)
+        pickles.append(pickle.dumps(store))
+    assert [pickle.loads(each).list_datasets() for each in pickles] == [["one"], ["other"]]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_views_and_stores_are_read_in_other_processes(fleet, method):
     # Threads are at work here when the processes start, as in any notebook.
