@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import atlas
@@ -243,6 +244,21 @@ def test_file_urls_are_paths(tmp_path):
     with Atlas.create(url) as store:
         store.create_dataset("d")
     assert Atlas.open(tmp_path / "with space").list_datasets() == ["d"]
+
+
+def test_a_store_at_a_relative_path_stays_where_it_was(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Atlas.create("store") as store:
+        store.create_dataset("d").define_array("x", "int8", ["i"], [2])
+        store.open_dataset("d").write_array("x", [0], np.array([1, 2], "int8"))
+    found = Atlas.open("store")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert found.open_dataset("d").read_array("x").tolist() == [1, 2]
+    with found:
+        found.create_dataset("e")
+    assert Atlas.open(tmp_path / "store").list_datasets() == ["d", "e"]
+    assert os.listdir(tmp_path / "elsewhere") == []
 
 
 def test_a_store_in_memory_is_found_by_its_name():

@@ -53,11 +53,11 @@ def test_every_value_keeps_its_type_and_every_bit(tmp_path, meta_format):
             assert (type(given), repr(given)) == (type(value), repr(value))
 
 
-def test_attributes_are_a_dict_of_ones_own_in_the_order_of_their_setting(view, reopened):
+def test_attributes_are_a_dict_of_ones_own_ordered_by_key(view, reopened):
     for key, value in (("b", 1), ("a", "x"), ("c", 2.5)):
         view.set_attribute(key, value)
     view.set_attribute("b", "of another type now")
-    expected = {"b": "of another type now", "a": "x", "c": 2.5}
+    expected = {"a": "x", "b": "of another type now", "c": 2.5}
     for found in (view, reopened()):
         attributes = found.attributes()
         assert attributes == expected and list(attributes) == list(expected)
@@ -222,6 +222,33 @@ def test_numbers_and_times_of_numpy_and_datetime_are_taken_for_what_they_are(vie
     found = reopened().attributes()
     assert found == expected
     assert [type(found[key]) for key in expected] == [type(value) for value in expected.values()]
+
+
+@pytest.mark.parametrize("year", [1, 1600, 2300, 9999])
+def test_a_time_that_nanoseconds_cannot_count_is_an_overflow(view, year):
+    for time in (
+        datetime.datetime(year, 1, 1),
+        np.datetime64(f"{year:04}-01-01", "D"),
+        np.datetime64(f"{year:04}", "Y"),
+    ):
+        with pytest.raises(OverflowError):
+            view.set_attribute("k", time)
+    assert view.attributes() == {}
+
+
+def test_a_timestamp_of_pandas_keeps_its_nanoseconds(view):
+    pandas = pytest.importorskip("pandas")
+    time = pandas.Timestamp("2020-01-01T00:00:00.000000007")
+    view.set_attribute("k", time)
+    view.define_array("t", "timestamp_ns", [], [], fill_value=time)
+    assert (view.get_attribute("k"), view.array_fill_value("t")) == (time.value, time.value)
+
+
+@pytest.mark.parametrize("unit", ["Y", "M", "D", "h", "m", "s", "ms", "us", "ns"])
+def test_times_of_every_unit_are_counted_in_nanoseconds(view, unit):
+    view.set_attribute("k", np.datetime64("2020-01-01", unit))
+    view.set_attribute("none", np.datetime64("NaT", unit))
+    assert view.attributes() == {"k": 1_577_836_800_000_000_000, "none": -(2**63)}
 
 
 def test_an_attribute_can_be_removed(view, reopened):

@@ -61,7 +61,9 @@ def test_a_dtype_that_does_not_exist_is_a_value_error(view, name):
     assert view.list_arrays() == []
 
 
-@pytest.mark.parametrize("cells", [np.zeros(3, np.longlong), np.zeros(3, np.intp), np.zeros(3, "=i8")], ids=["q", "p", "="])
+@pytest.mark.parametrize(
+    "cells", [np.zeros(3, np.longlong), np.zeros(3, np.intp), np.zeros(3, "=i8")], ids=["q", "p", "="]
+)
 def test_integers_of_the_same_size_are_the_same_dtype(view, cells):
     view.define_array("x", "int64", ["i"], [3])
     view.write_array("x", [0], cells)
@@ -144,7 +146,9 @@ def test_binary_cells_are_bytes_as_they_are(view, reopened):
         view.write_array("x", [0], np.array(["text"], object))
 
 
-TIMES = np.array(["2020-01-01T12:00:00.000000001", "1960-05-05", "NaT", "2262-04-11T23:47:16.854775807"], "datetime64[ns]")
+TIMES = np.array(
+    ["2020-01-01T12:00:00.000000001", "1960-05-05", "NaT", "2262-04-11T23:47:16.854775807"], "datetime64[ns]"
+)
 
 
 def test_times_are_nanoseconds(view, reopened):
@@ -162,7 +166,17 @@ def test_times_may_be_given_as_their_integers(view, reopened):
 
 
 @pytest.mark.parametrize(
-    "dtype", ["datetime64[s]", "datetime64[us]", "datetime64[D]", "datetime64[10ns]", "timedelta64[ns]", "int32", "uint64", "float64"]
+    "dtype",
+    [
+        "datetime64[s]",
+        "datetime64[us]",
+        "datetime64[D]",
+        "datetime64[10ns]",
+        "timedelta64[ns]",
+        "int32",
+        "uint64",
+        "float64",
+    ],
 )
 def test_times_of_any_other_unit_are_a_type_error(view, dtype):
     view.define_array("t", "timestamp_ns", ["i"], [2])

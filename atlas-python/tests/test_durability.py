@@ -1,6 +1,7 @@
 """The one durability boundary: what is flushed stays, what is not never was."""
 
 import gc
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -170,6 +171,19 @@ def test_a_dropped_writer_gives_back_the_lock(location):
     gc.collect()
     with Atlas.open(location) as other:
         add(other, 0)
+    check(Atlas.open(location), 1)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+def test_a_forked_child_does_not_give_back_its_parents_lock(store, location):
+    add(store, 0)
+    child = multiprocessing.get_context("fork").Process(target=store.abandon)
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+    with pytest.raises(errors.ConflictError):
+        Atlas.open(location).create_dataset("beside")
+    store.flush()
     check(Atlas.open(location), 1)
 
 

@@ -67,7 +67,9 @@ def test_strings_are_filled_with_text(view, reopened, fill):
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, "timestamp_nanoseconds"])
-@pytest.mark.parametrize("fill", [1.0, float("nan"), "1", "", b"1", True, False, [1], np.array([1]), object()], ids=repr)
+@pytest.mark.parametrize(
+    "fill", [1.0, float("nan"), "1", "", b"1", True, False, [1], np.array([1]), object()], ids=repr
+)
 def test_what_is_no_integer_fills_no_integers(view, dtype, fill):
     with pytest.raises(TypeError):
         declare(view, dtype, fill)

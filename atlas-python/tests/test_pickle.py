@@ -1,5 +1,6 @@
 """Stores and datasets in other processes: pickled, or inherited by a fork."""
 
+import copy
 import multiprocessing
 import pickle
 import threading
@@ -95,6 +96,16 @@ def test_a_store_with_unflushed_changes_is_not_pickled(fleet):
     assert pickle.loads(pickle.dumps(view)).get_attribute("k") == 1
 
 
+def test_copies_of_a_handle_are_the_handle(fleet):
+    view = fleet["d0"]
+    view.set_attribute("k", 1)
+    for each in (copy.copy(view), copy.deepcopy(view)):
+        assert each.get_attribute("k") == 1
+        each.set_attribute("l", 2)
+    for each in (copy.copy(fleet), copy.deepcopy({"store": fleet})["store"]):
+        assert each["d0"].attributes() == {"index": 0, "k": 1, "l": 2}
+
+
 def test_a_pickle_sees_what_was_flushed_before_it_was_made(fleet):
     pickle.loads(pickle.dumps(fleet))
     fleet.create_dataset("later")
@@ -109,6 +120,17 @@ def test_a_pickle_of_a_view_whose_dataset_is_gone_is_a_key_error(fleet):
     fleet = pickle.loads(pickle.dumps(fleet))
     with pytest.raises(KeyError):
         pickle.loads(pickled)
+
+
+def test_a_pickle_of_a_store_at_a_relative_path_opens_from_anywhere(tmp_path, monkeypatch):
+    pickles = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        with atlas.Atlas.create("store") as store:
+            store.create_dataset(name)
+        pickles.append(pickle.dumps(store))
+    assert [pickle.loads(each).list_datasets() for each in pickles] == [["one"], ["other"]]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,6 +172,23 @@ def test_a_forked_process_reads_through_the_handle_it_inherited(fleet):
             found = pool.map(read_inherited, NAMES, timeout=GUARD_SECONDS)
             assert list(found) == [(total, sum(TOTALS)) for total in TOTALS]
         assert total_of_store(fleet) == sum(TOTALS)
+    finally:
+        INHERITED.clear()
+
+
+def datasets_inherited() -> list[str]:
+    return INHERITED["store"].list_datasets()
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="this system cannot fork")
+def test_a_forked_process_sees_what_was_flushed_and_the_rest_stays_with_its_parent(fleet):
+    fleet.create_dataset("unflushed")
+    INHERITED["store"] = fleet
+    try:
+        with processes("fork", workers=1) as pool:
+            assert pool.submit(datasets_inherited).result(GUARD_SECONDS) == NAMES
+        fleet.flush()
+        assert atlas.Atlas.open(fleet.location).list_datasets() == [*NAMES, "unflushed"]
     finally:
         INHERITED.clear()
 

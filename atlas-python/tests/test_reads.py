@@ -81,6 +81,17 @@ def test_a_start_that_is_no_list_of_integers_is_a_type_error(grid, start):
         grid.read_array("x", start, [1, 1])
 
 
+class Interrupting:
+    def __index__(self) -> int:
+        raise KeyboardInterrupt
+
+
+def test_what_an_index_raises_is_passed_on(grid):
+    for start, shape in (([Interrupting(), 0], [1, 1]), ([0, 0], [1, Interrupting()])):
+        with pytest.raises(KeyboardInterrupt):
+            grid.read_array("x", start, shape)
+
+
 def test_many_arrays_are_read_at_once_in_the_order_of_their_names(grid):
     found = grid.read_arrays(["x", "missing"])
     assert list(found) == ["x", "missing"]

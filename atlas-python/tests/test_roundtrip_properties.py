@@ -191,7 +191,10 @@ def test_stacked_reads_agree_with_numpy(data):
             assert same(read_from_atlas(dtype, found.read_array_across_stacked("x", names, start, shape)), expected)
             listed = found.read_array_across("x", [*names, "none"], start, shape)
             assert listed.pop() is None
-            assert all(same(read_from_atlas(dtype, a), cut(datasets[name], start, shape)) for a, name in zip(listed, names, strict=True))
+            assert all(
+                same(read_from_atlas(dtype, a), cut(datasets[name], start, shape))
+                for a, name in zip(listed, names, strict=True)
+            )
 
 
 ATTRIBUTES = (

@@ -68,7 +68,9 @@ def test_a_long_write_that_ends_with_one_flush(tmp_path):
     found = atlas.Atlas.open(tmp_path / "store")
     rain = found.read_array_across_stacked("rain", found.list_datasets(), start=[27], shape=[1])
     assert rain[:, 0].tolist() == [27.0 * month for month in range(1, 13)]
-    assert max(found.list_datasets(), key=lambda name: found.open_dataset(name).array_stats("rain")["max"]) == "month_12"
+    assert (
+        max(found.list_datasets(), key=lambda name: found.open_dataset(name).array_stats("rain")["max"]) == "month_12"
+    )
 
 
 @pytest.mark.parametrize("codec", ["zstd", "lz4", "none", "uncompressed"])

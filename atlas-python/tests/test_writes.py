@@ -105,6 +105,22 @@ def test_data_may_be_read_only(grid):
     assert grid.read_array("x").tolist() == CELLS.tolist()
 
 
+def test_masked_cells_become_the_fill_value(grid, reopened):
+    cells = np.ma.masked_array(CELLS, CELLS % 5 == 0)
+    grid.write_array("x", [0, 0], cells)
+    for found in (grid, reopened()):
+        assert found.read_array("x").tolist() == cells.filled(-1).tolist()
+    assert grid.array_stats("x")["null_count"] == 5
+
+
+def test_masked_cells_without_a_fill_value_are_a_type_error(view):
+    view.define_array("n", "int16", ["i"], [3])
+    with pytest.raises(TypeError):
+        view.write_array("n", [0], np.ma.masked_array(np.arange(3, dtype="int16"), [False, True, False]))
+    view.write_array("n", [0], np.ma.masked_array(np.arange(3, dtype="int16")))
+    assert view.read_array("n").tolist() == [0, 1, 2]
+
+
 BEYOND = [
     ([1, 0], (4, 6)),
     ([0, 1], (4, 6)),
