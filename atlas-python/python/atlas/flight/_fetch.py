@@ -133,7 +133,7 @@ class Fetch:
                     self._changed.wait(_PROGRESS_SECONDS if progress.wanted else None)
                     progress.show(self._bytes, self._rows)
         finally:
-            self._stop()
+            self.stop()
         for thread in threads:
             thread.join()
         if self._error is not None:
@@ -142,7 +142,8 @@ class Fetch:
             raise CorruptError(f"the read ended after {self._rows} datasets, {self._total} were announced")
         progress.show(self._bytes, self._rows, last=True)
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Ends the calls at the server; what has not come does not."""
         self._stopping.set()
         with self._changed:
             streams = list(self._streams)

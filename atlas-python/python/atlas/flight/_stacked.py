@@ -129,9 +129,11 @@ class Stacks:
         progress: bool | Callback | None = None,
         streams: int | None = None,
         may_be_ragged: bool = True,
+        running: list[Fetch] | None = None,
     ) -> Stack:
         """Reads it all. Where the connection is lost, the read goes on where it was, as far as the server takes its tickets:
-        one that was started again with another key, or on a later snapshot, is asked anew, once.
+        one that was started again with another key, or on a later snapshot, is asked anew, once. Who runs this in another
+        thread ends it by what it puts into `running`.
 
         Raises:
             AtlasError: what the server says is wrong, or a connection that is lost for longer than 16 seconds.
@@ -144,6 +146,8 @@ class Stacks:
             if not may_be_ragged:
                 stack.refuse_ragged()
             fetch = Fetch(self._connection, info, stack.take, streams)
+            if running is not None:
+                running.append(fetch)
             try:
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import pyarrow
     import xarray as xr
 
-    from atlas.flight._labelled import Labels
-
 ArrayFormat = Literal["tensor", "nested", "json", "omit"]
 Missing = Literal["error", "skip", "null"]
 
@@ -171,7 +169,9 @@ class Client:
         )
         stack = self._stacks.read(request, progress=progress, streams=streams, may_be_ragged=ragged != "error")
         if as_ == "xarray":
-            found = self._labels().many(request, stack)
+            from atlas.flight._labelled import Labels
+
+            found = Labels(self._queries, self._stacks, request, stack).dataset()
             return found[arrays] if isinstance(arrays, str) else found
         cells: dict[str, Any] = dict(stack.lists() if ragged == "list" else stack.arrays())
         return cells[arrays] if isinstance(arrays, str) else cells
@@ -188,7 +188,9 @@ class Client:
         """
         if not isinstance(name, str):
             raise InvalidArgumentError(f"a dataset's name is a text, not {name!r}")
-        return self._labels().one(self._named(store), name)
+        from atlas.flight._whole import read_dataset
+
+        return read_dataset(self._queries, self._stacks, self._named(store), name)
 
     def add_xr_dataset(
         self,
@@ -213,11 +215,6 @@ class Client:
         from atlas.flight._upload import Uploads
 
         Uploads(self._connection, self._queries).add(self._named(store), name, ds, chunks)
-
-    def _labels(self) -> Labels:
-        from atlas.flight._labelled import Labels
-
-        return Labels(self._queries, self._stacks)
 
     # What there is
 
