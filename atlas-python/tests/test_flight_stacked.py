@@ -263,7 +263,7 @@ def test_what_cells_mean_is_asked_of_every_dataset(command, tmp_path):
         assert alike.dtype.kind == "m" and alike.values.astype("timedelta64[ms]").astype(int).tolist() == [[1, 2]]
         # A coordinate whose cells are of different kinds is none.
         assert list(client.stacked("n", as_="xarray").coords) == ["dataset"]
-        assert set(client.stacked("n", where="dataset = 'd0'", as_="xarray").coords) == {"dataset", "since"}
+        assert set(client.stacked("n", where="dataset = 'd0'", as_="xarray").coords) == {"dataset", "since", "step"}
 
 
 def test_a_dimension_with_two_regions_is_refused(gridded):

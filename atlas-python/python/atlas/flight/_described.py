@@ -53,7 +53,8 @@ def describe(queries: Queries, store: str, dataset: str) -> Described:
     of = f"WHERE dataset = {literal(dataset)}"
     tables = quoted(store)
     sql = (
-        f"SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape, chunk_shape FROM {tables}.arrays {of} "
+        "SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape, chunk_shape "
+        f"FROM {tables}.arrays {of} "
         f"UNION ALL SELECT 'attribute', key, type, value, NULL, NULL, NULL FROM {tables}.attributes {of} "
         f"UNION ALL SELECT 'dataset', dataset, NULL, NULL, NULL, NULL, NULL FROM {tables}.datasets {of}"
     )

@@ -49,11 +49,13 @@ class Labels:
         for column, cells in zip(self._stack.columns, self._stack.arrays().values(), strict=True):
             if DATASET in column.dims or column.name == DATASET:
                 raise InvalidArgumentError(
-                    f'array {column.name} has a dimension or name "{DATASET}", which is that of the datasets: use as_="numpy"'
+                    f'array {column.name} has a dimension or name "{DATASET}", the name of the new axis: use as_="numpy"'
                 )
             declared[column.name] = (DATASET, *column.dims), column.fill
             variables[column.name] = (DATASET, *column.dims), self._decoded(column, cells)
-        extents = {dim: extent for dims, cells in variables.values() for dim, extent in zip(dims, cells.shape, strict=True)}
+        extents: dict[str, int] = {}
+        for dims, cells in variables.values():
+            extents |= zip(dims, cells.shape, strict=True)
         coords = {DATASET}
         for name, (dims, cells) in self._coordinates(described).items():
             if cells.shape == tuple(extents[dim] for dim in dims):
@@ -144,7 +146,7 @@ class Labels:
             return values
         if len(distinct) > 1 or MISSING_STRINGS in distinct:
             raise InvalidArgumentError(
-                f'array {column.name} has different units, or missing texts, in the datasets: as_="numpy" gives the cells'
+                f'array {column.name} has different units, or missing texts, in its datasets: use as_="numpy"'
             )
         return decode_cells(cells, notes[0], column.fill)
 
