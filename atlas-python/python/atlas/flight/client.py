@@ -252,12 +252,17 @@ class Client:
     def arrays(self, store: str | None = None) -> pyarrow.Table:
         """The arrays of a store: a row for each name, with its `dtype`, its `dims` and `shape` where all datasets have the
         same (else null), how many `datasets` have it, and its `stored_bytes`. Reads no cell."""
-        same = "CASE WHEN count(DISTINCT {0}) = 1 THEN first_value({0}) END AS {0}"
         store = self._named(store)
+        same = "CASE WHEN count(DISTINCT {0}) = 1 THEN first_value({0}) END AS {0}"
+        # Of many arrays, few are unlike each other.
+        alike = (
+            "SELECT array, dtype, dims, shape, count(*) AS datasets, sum(stored_bytes) AS stored_bytes "
+            f"FROM {quoted(store)}.arrays GROUP BY array, dtype, dims, shape"
+        )
         return self._queries.of_store(
             store,
-            f"SELECT array, min(dtype) AS dtype, {same.format('dims')}, {same.format('shape')}, count(*) AS datasets, "
-            f"sum(stored_bytes) AS stored_bytes FROM {quoted(store)}.arrays GROUP BY array ORDER BY array",
+            f"SELECT array, min(dtype) AS dtype, {same.format('dims')}, {same.format('shape')}, sum(datasets) AS datasets, "
+            f"sum(stored_bytes) AS stored_bytes FROM ({alike}) GROUP BY array ORDER BY array",
         )
 
     def _named(self, store: str | None) -> str:
