@@ -80,6 +80,24 @@ def test_a_read_survives_its_server(command, wide, cells, key, at_first_batch, s
         assert told[-1][0] == told[-1][1] and told[-1][2] == DATASETS
 
 
+@pytest.mark.parametrize("streams", [1, 3])
+def test_tickets_of_another_server_are_asked_for_anew(command, wide, cells, monkeypatch, streams):
+    plan, plans = _stacked.Stacks._plan, []
+    with Server(command, wide=wide) as server, atlas.connect(server.uri) as client:
+
+        def planned(self, request, lanes):
+            plans.append(plan(self, request, lanes))
+            if len(plans) == 1:
+                # Without --key, it takes no tickets of the one before, and no call has noticed that it was gone.
+                server.kill()
+                server.start()
+            return plans[-1]
+
+        monkeypatch.setattr(_stacked.Stacks, "_plan", planned)
+        assert client.stacked("x", streams=streams).tobytes() == cells.tobytes()
+        assert len(plans) == 2
+
+
 def test_a_read_of_a_store_that_was_changed_meanwhile_is_of_one_snapshot(command, wide, cells, key, at_first_batch):
     with Server(command, *key, wide=wide) as server, atlas.connect(server.uri) as client:
 

@@ -104,8 +104,6 @@ class Fetch:
         )
         self._workers = 1 if in_order else max(1, min(streams, parts))
         self._one_connection = 0 <= info.total_bytes < _ONE_CONNECTION_BYTES
-        #: Whether a connection was lost on the way.
-        self.was_lost = False
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._running = 0
@@ -184,7 +182,6 @@ class Fetch:
                 if part.given > given:
                     patience.renew()
                 wait = patience.next_wait(error)
-                self.was_lost = True
             self._stopping.wait(wait)
 
     def _attempt(self, part: _Part, lane: int) -> None:

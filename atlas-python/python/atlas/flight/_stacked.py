@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from atlas.errors import CancelledError, InvalidArgumentError, NotFoundError, PermissionDeniedError
+from atlas.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from atlas.flight._arrow import flight
 from atlas.flight._cells import Column
 from atlas.flight._connection import Connection
@@ -155,11 +155,12 @@ class Stacks:
                 fetch = Fetch(self._connection, info, stack.take, streams=0)
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack
-            except (PermissionDeniedError, NotFoundError, CancelledError):
-                if asked_again or not fetch.was_lost:
+            except (PermissionDeniedError, NotFoundError) as error:
+                # The plan was good a moment ago: it is another server by now, or at another snapshot.
+                if asked_again:
                     raise
                 asked_again = True
-                _LOG.info("the server does not take the tickets from before it was lost: the read begins anew")
+                _LOG.info("the server does not take its tickets any more (%s): the read begins anew", error)
 
     def _plan(self, request: Request, streams: int) -> Any:
         descriptor = flight.FlightDescriptor.for_command(request.command(streams * _PARTS_OF_A_STREAM))
