@@ -63,6 +63,7 @@ def test_times_of_other_units_become_nanoseconds(tmp_path, unit):
     assert back.v.dtype == "datetime64[ns]"
 
 
+@pytest.mark.skipif(xr.Dataset({"v": ("x", np.zeros(1, "M8[s]"))}).v.dtype != "M8[s]", reason="this xarray has nanoseconds only")
 @pytest.mark.parametrize("time", ["1600-01-01", "2300-01-01"])
 def test_times_beyond_nanoseconds_are_refused(tmp_path, time):
     store = Atlas.create(tmp_path / "store")
@@ -77,7 +78,7 @@ def test_durations(tmp_path, unit):
     ds = xr.Dataset({"v": ("x", values, {"long_name": "lag"}), "s": ((), values[0])})
     back = through(ds, tmp_path)
     assert_identical(back, ds)
-    assert back.v.dtype == values.dtype
+    assert back.v.dtype == ds.v.dtype
     # Others see integers of that unit, null where there is no duration.
     view = Atlas.open(tmp_path / "store").open_dataset("d")
     assert view.array_meta("v")["dtype"] == "int64"
@@ -124,7 +125,13 @@ def test_missing_text_is_nan(tmp_path, missing, texts):
     assert (stats["row_count"], stats["null_count"]) == (len(texts) + 1, 1)
 
 
-@pytest.mark.parametrize("dtype", ["string", "str"])
+@pytest.mark.parametrize("fill_value", ["", "b"])
+def test_missing_text_beside_a_fill_value(tmp_path, fill_value):
+    ds = array(np.array(["a", np.nan], object), _FillValue=fill_value)
+    assert_identical(through(ds, tmp_path), ds)
+
+
+@pytest.mark.parametrize("dtype", ["string", "str"] if int(pd.__version__.split(".")[0]) > 2 else ["string"])
 def test_text_of_pandas(tmp_path, dtype):
     ds = pd.DataFrame({"v": pd.array(["a", None, "c"], dtype=dtype)}, index=pd.Index(["p", "q", "r"], name="x")).to_xarray()
     back = through(ds, tmp_path)
@@ -141,7 +148,6 @@ def test_text_of_pandas(tmp_path, dtype):
         np.array([1.0], "float16"),
         np.array([1.0], np.longdouble),
         pd.Categorical(["a"]),
-        pd.interval_range(0, 1),
     ],
     ids=lambda values: str(values.dtype),
 )
@@ -182,6 +188,7 @@ def test_the_fill_value_is_taken_from_the_attributes(tmp_path, value):
         (np.array(["a", "-"], object), "-"),
         (np.array(["2020-01-01", "NaT"], "datetime64[ns]"), NAT),
         (np.array(["2020-01-01"], "datetime64[ns]"), 0),
+        (np.array(["2020-01-01"], "datetime64[ns]"), 999999.0),
         (np.array([True]), False),
         (np.array([5], "timedelta64[s]"), -1),
         (np.array([5, -1]), np.array([-1])),

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from atlas._xarray.attrs import FILL_VALUE
-from atlas._xarray.cells import STRING, TIMESTAMP, CellType, numpy_dtype
+from atlas._xarray.cells import STRING, TIMESTAMP, CellType
 
 _KEPT = (FILL_VALUE, "missing_value", "scale_factor", "add_offset", "_Unsigned", "units", "calendar")
 
@@ -32,12 +32,12 @@ def packing(variable: xr.Variable, cells: CellType) -> dict[str, Any]:
 
 
 def fill_value_of_attribute(cells: CellType, given: Any) -> Any:
-    """``_FillValue`` as the fill value of the array; None for NaN on integers, which files have and which masks nothing.
-    What else does not fit is left to the store to refuse."""
+    """``_FillValue`` as the fill value of the array; None for one that files have and that masks nothing: NaN on integers,
+    and the number that times were packed as. What else does not fit is left to the store to refuse."""
     value = _scalar(given)
-    if not isinstance(value, float) or not np.issubdtype(numpy_dtype(cells.stored), np.integer):
+    if not isinstance(value, float) or cells.stored.startswith("float"):
         return value
-    if math.isnan(value):
+    if cells.stored == TIMESTAMP or math.isnan(value):
         return None
     return int(value) if value.is_integer() else value
 
