@@ -236,6 +236,7 @@ def test_variables_that_were_decoded(tmp_path, values, encoding, fill_value, nul
 
 
 def test_a_packed_variable_is_packed_again(tmp_path):
+    pytest.importorskip("netCDF4")
     ds = xr.Dataset({"t": ("time", [1.5, np.nan, 3.25])}, {"time": pd.date_range("2001-02-03", periods=3)})
     ds.t.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": 1.0, "_FillValue": -99}
     ds.time.encoding = {"units": "hours since 2000-01-01", "calendar": "proleptic_gregorian", "dtype": "int32"}
@@ -294,6 +295,7 @@ def test_datasets_that_others_made(tmp_path):
 
 
 def test_the_source_is_not_changed_and_stays_unloaded(tmp_path):
+    pytest.importorskip("netCDF4")
     ds = array(np.arange(6.0).reshape(2, 3), _FillValue=np.nan, units="m")
     ds.to_netcdf(tmp_path / "file.nc")
     with xr.open_dataset(tmp_path / "file.nc", mask_and_scale=False) as lazy:
