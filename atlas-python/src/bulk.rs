@@ -2,12 +2,14 @@
 
 use crate::error::{checked, exception};
 use crate::interrupt;
+use crate::near;
 use crate::region::region;
 use crate::store::Atlas;
 use crate::to_numpy;
-use atlas_store::{ArrayData, Error, ReadHooks, Region, Result, Snapshot, Store};
+use atlas_store::{ArrayData, Current, Error, ReadHooks, Region, Result, Snapshot, Store};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use std::collections::HashMap;
 
 type Bounds<'a, 'py> = (Option<&'a Bound<'py, PyAny>>, Option<&'a Bound<'py, PyAny>>);
 
@@ -19,26 +21,64 @@ pub(crate) fn across<'py>(
     names: &[String],
     bounds: Bounds<'_, 'py>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let region = bulk_region(py, atlas, array, names, bounds)?;
-    let region = region.as_ref();
-    let store = atlas.store();
-    if !atlas.look(py, |current| current.families().any(|name| name == array)) {
+    if !atlas.look(py, |current| current.families().any(|name| name == array))? {
         return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
     }
-    let read = if atlas.is_changed(py) {
-        atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect::<Result<_>>())?
-    } else {
-        let snapshot = store.snapshot();
-        let family = checked(py, snapshot.family(array))?;
-        let row = |name: &String| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
-        let rows: Vec<Option<u32>> = names.iter().map(row).collect();
-        let found: Vec<u32> = rows.iter().copied().flatten().collect();
-        let plan = checked(py, py.detach(|| snapshot.plan_across(array, &found, region)))?;
-        let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
-        rows.into_iter().map(|row| row.and_then(|_| read.next())).collect::<Vec<Option<ArrayData>>>()
-    };
+    let mut read: Vec<Option<ArrayData>> = vec![None; names.len()];
+    for (region, places) in groups(py, atlas, array, names, bounds)? {
+        let region = region.as_ref();
+        let names: Vec<&str> = places.iter().map(|place| names[*place].as_str()).collect();
+        for (place, data) in places.iter().zip(read_across(py, atlas, array, &names, region)?) {
+            read[*place] = data;
+        }
+    }
     let arrays = read.into_iter().map(|data| data.map(|data| to_numpy::array(py, data)).transpose());
     PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The datasets, by their places in `names`, of which the same region is read: all of them, unless each array is read to
+/// its own end.
+fn groups(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[String],
+    (start, shape): Bounds<'_, '_>,
+) -> PyResult<Vec<(Option<Region>, Vec<usize>)>> {
+    if start.is_none() || shape.is_some() {
+        return Ok(vec![(region(py, start, shape, || None)?, (0..names.len()).collect())]);
+    }
+    let mut by_shape: HashMap<Vec<u64>, Vec<usize>> = HashMap::new();
+    atlas.look(py, |current| {
+        for (place, name) in names.iter().enumerate() {
+            let found = current.dataset_row(name).ok().and_then(|row| current.find_array(row, array));
+            if let Some((_, schema)) = found {
+                by_shape.entry(schema.shape.clone()).or_default().push(place);
+            }
+        }
+    })?;
+    let group = |(extent, places)| Ok((region(py, start, shape, || Some(extent))?, places));
+    by_shape.into_iter().map(group).collect()
+}
+
+fn read_across(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[&str],
+    region: Option<&Region>,
+) -> PyResult<Vec<Option<ArrayData>>> {
+    if atlas.is_changed(py)? {
+        return atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect());
+    }
+    let snapshot = atlas.store(py)?.snapshot();
+    let family = checked(py, snapshot.family(array))?;
+    let row = |name: &&str| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
+    let rows: Vec<Option<u32>> = names.iter().map(row).collect();
+    let found: Vec<u32> = rows.iter().copied().flatten().collect();
+    let plan = checked(py, py.detach(|| snapshot.plan_across(array, &found, region)))?;
+    let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
+    Ok(rows.into_iter().map(|row| row.and_then(|_| read.next())).collect())
 }
 
 /// The region of all datasets as one array with a leading axis.
@@ -51,8 +91,7 @@ pub(crate) fn stacked<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let region = bulk_region(py, atlas, array, names, bounds)?;
     let region = region.as_ref();
-    let store = atlas.store();
-    if atlas.is_changed(py) {
+    if atlas.is_changed(py)? {
         // The cells that were not flushed are not in a snapshot: they are put beside one another here.
         let parts = atlas.run(py, |store| {
             names.iter().map(|name| store.read_array(name, array, region)).collect::<Result<Vec<_>>>()
@@ -60,7 +99,7 @@ pub(crate) fn stacked<'py>(
         let parts = parts?.into_iter().map(|data| to_numpy::array(py, data)).collect::<PyResult<Vec<_>>>()?;
         return py.import("atlas._stack")?.call_method1("stack", (array, names, parts));
     }
-    let snapshot = store.snapshot();
+    let snapshot = atlas.store(py)?.snapshot();
     if !has_family(&snapshot, array) {
         return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
     }
@@ -93,12 +132,13 @@ fn bulk_region(
     (start, shape): Bounds<'_, '_>,
 ) -> PyResult<Option<Region>> {
     region(py, start, shape, || {
-        atlas.look(py, |current| {
+        let first = |current: Current<'_>| {
             names.iter().find_map(|name| {
                 let (_, schema) = current.find_array(current.dataset_row(name).ok()?, array)?;
                 Some(schema.shape.clone())
             })
-        })
+        };
+        atlas.look(py, first).ok().flatten()
     })
 }
 
@@ -111,12 +151,12 @@ fn rows(py: Python<'_>, atlas: &Atlas, snapshot: &Snapshot, names: &[String]) ->
 }
 
 fn array_error(py: Python<'_>, atlas: &Atlas, array: &str, error: &Error) -> PyErr {
-    let is_unknown = atlas.look(py, |current| !current.families().any(|name| name == array));
     let hint = match error {
-        Error::NotFound { what: "array", .. } if is_unknown => {
-            atlas.look(py, |current| crate::near::hint(array, current.families()))
-        }
-        _ => String::new(),
+        Error::NotFound { what: "array", .. } => atlas.look(py, |current| {
+            let is_unknown = !current.families().any(|name| name == array);
+            is_unknown.then(|| near::hint(array, current.families()))
+        }),
+        _ => Ok(None),
     };
-    exception(py, error, &hint)
+    exception(py, error, &hint.ok().flatten().unwrap_or_default())
 }

@@ -31,25 +31,25 @@ impl DatasetView {
     }
 
     /// What `look` finds about the dataset; nothing where it was deleted.
-    fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&Current<'_>, u32) -> T + Send) -> Option<T> {
+    fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(&Current<'_>, u32) -> T + Send) -> PyResult<Option<T>> {
         self.atlas.get().look(py, |current| Some(look(&current, current.dataset_row(&self.name).ok()?)))
     }
 
     /// The declaration of an array, with its statistics where they are known.
-    fn find(&self, py: Python<'_>, array: &str) -> Option<(ArraySchema, Option<Statistics>)> {
-        self.look(py, |current, row| {
+    fn find(&self, py: Python<'_>, array: &str) -> PyResult<Option<(ArraySchema, Option<Statistics>)>> {
+        let found = self.look(py, |current, row| {
             current.find_array(row, array).map(|(entry, schema)| (schema.clone(), entry.statistics()))
-        })
-        .flatten()
+        });
+        Ok(found?.flatten())
     }
 
     /// As [`Self::find`], for calls that need the array.
     fn declaration(&self, py: Python<'_>, array: &str) -> PyResult<ArraySchema> {
-        if let Some((schema, _)) = self.find(py, array) {
+        if let Some((schema, _)) = self.find(py, array)? {
             return Ok(schema);
         }
         let names = |current: &Current<'_>, row| near::hint(array, current.array_names(row).into_iter());
-        match self.look(py, names) {
+        match self.look(py, names)? {
             Some(hint) => {
                 let error = Error::not_found("array", format!("{array} in dataset {}", self.name));
                 Err(exception(py, &error, &hint))
@@ -67,8 +67,8 @@ impl DatasetView {
 
     /// Reads a region of each of these arrays, which the dataset has.
     fn read<'py>(&self, py: Python<'py>, arrays: &[&str], region: Option<&Region>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let (store, name) = (self.atlas.get().store(), &self.name);
-        let read = if self.atlas.get().is_changed(py) {
+        let (store, name) = (self.atlas.get().store(py)?, &self.name);
+        let read = if self.atlas.get().is_changed(py)? {
             let read = || arrays.iter().map(|array| store.read_array(name, array, region)).collect::<Result<Vec<_>>>();
             checked(py, py.detach(|| process::run(read))?)?
         } else {
@@ -96,9 +96,9 @@ impl DatasetView {
     }
 
     /// The names of the dataset's arrays, in the order in which they were declared.
-    fn list_arrays(&self, py: Python<'_>) -> Vec<String> {
+    fn list_arrays(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         let names = |current: &Current<'_>, row| current.array_names(row).into_iter().map(String::from).collect();
-        self.look(py, names).unwrap_or_default()
+        Ok(self.look(py, names)?.unwrap_or_default())
     }
 
     /// Declares an array, in memory until :meth:`Atlas.flush`. Cells that are never written read as the fill value (zero,
@@ -154,9 +154,10 @@ impl DatasetView {
     ///     start: Where the box begins along each dimension.
     ///     data: A C-contiguous numpy array of exactly the array's dtype; its shape is that of the box. Times are
     ///         ``datetime64[ns]`` or their int64; text is object (of str or bytes), ``U``, ``S`` or ``StringDType``.
+    ///         Masked cells become the array's fill value.
     ///
     /// Raises:
-    ///     DTypeError: The data has another dtype: nothing is converted.
+    ///     DTypeError: The data has another dtype (nothing is converted), or masked cells where there is no fill value.
     ///     NotContiguousError: The data is not C-contiguous.
     ///     OutOfBoundsError: The box does not lie in the array.
     ///     NotFoundError: The dataset or array does not exist.
@@ -169,7 +170,7 @@ impl DatasetView {
     ) -> PyResult<()> {
         let schema = self.declaration(py, name)?;
         let start = extents(py, "start", start)?;
-        let data = from_numpy::array_data(py, &self.named(name), schema.dtype, data)?;
+        let data = from_numpy::array_data(py, &self.named(name), &schema, data)?;
         self.atlas.get().run_on(py, &self.name, |store| store.write_array(&self.name, name, &start, &data))
     }
 
@@ -195,7 +196,7 @@ impl DatasetView {
         start: Option<&Bound<'py, PyAny>>,
         shape: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some((schema, _)) = self.find(py, name) else { return Ok(None) };
+        let Some((schema, _)) = self.find(py, name)? else { return Ok(None) };
         let region = region(py, start, shape, || Some(schema.shape))?;
         Ok(self.read(py, &[name], region.as_ref())?.pop())
     }
@@ -214,7 +215,7 @@ impl DatasetView {
         // Arrays of which the same region is read, together.
         let mut groups: Vec<(Option<Region>, Vec<&str>)> = Vec::new();
         for name in &names {
-            let found = self.find(py, name);
+            let found = self.find(py, name)?;
             arrays.set_item(name, py.None())?;
             let Some((schema, _)) = found else { continue };
             let region = region(py, start, shape, || Some(schema.shape))?;
@@ -242,7 +243,7 @@ impl DatasetView {
 
     /// The declaration of an array: ``dtype`` (str), ``shape``, ``chunk_shape`` (lists of int) and ``dimension_names`` (list of str); None where there is no such array.
     fn array_meta<'py>(&self, py: Python<'py>, array: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some((schema, _)) = self.find(py, array) else { return Ok(None) };
+        let Some((schema, _)) = self.find(py, array)? else { return Ok(None) };
         let meta = PyDict::new(py);
         meta.set_item("dtype", schema.dtype.name())?;
         meta.set_item("shape", schema.shape)?;
@@ -259,7 +260,7 @@ impl DatasetView {
     /// NaN; None for times and text), ``min_exact`` and ``max_exact`` (whether they are cells, not the cut ends of long text).
     #[pyo3(signature = (array, extended=false))]
     fn array_stats<'py>(&self, py: Python<'py>, array: &str, extended: bool) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some((_, Some(known))) = self.find(py, array) else { return Ok(None) };
+        let Some((_, Some(known))) = self.find(py, array)? else { return Ok(None) };
         let stats = PyDict::new(py);
         stats.set_item("row_count", known.row_count)?;
         stats.set_item("null_count", known.null_count)?;
@@ -281,14 +282,14 @@ impl DatasetView {
 
     /// The fill value of an array; None where it has none or there is no such array.
     fn array_fill_value<'py>(&self, py: Python<'py>, array: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some((schema, _)) = self.find(py, array) else { return Ok(None) };
+        let Some((schema, _)) = self.find(py, array)? else { return Ok(None) };
         schema.fill_value.as_ref().map(|fill| scalar::fill_to_python(py, fill)).transpose()
     }
 
     /// All attributes, by key. Times are ints: nanoseconds since the epoch.
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let attributes = PyDict::new(py);
-        for (key, value) in self.look(py, |current, row| current.attributes(row)).unwrap_or_default() {
+        for (key, value) in self.look(py, |current, row| current.attributes(row))?.unwrap_or_default() {
             attributes.set_item(key, attribute::to_python(py, &value)?)?;
         }
         Ok(attributes)
@@ -322,7 +323,7 @@ impl DatasetView {
 
     /// The value of an attribute; None where it is not set. A time is the int of its nanoseconds since the epoch.
     fn get_attribute<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let value = self.look(py, |current, row| current.attribute(row, key)).flatten();
+        let value = self.look(py, |current, row| current.attribute(row, key))?.flatten();
         value.map(|value| attribute::to_python(py, &value)).transpose()
     }
 
@@ -333,15 +334,23 @@ impl DatasetView {
 
     fn __contains__(&self, py: Python<'_>, array: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(array) = array.extract::<String>() else { return Ok(false) };
-        Ok(self.find(py, &array).is_some())
+        Ok(self.find(py, &array)?.is_some())
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<DatasetView name={:?} arrays={}>", self.name, self.list_arrays(py).len())
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<DatasetView name={:?} arrays={}>", self.name, self.list_arrays(py)?.len()))
     }
 
     fn _repr_html_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("atlas._repr")?.call_method1("dataset_html", (slf,))
+    }
+
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Pickled<'py, (Py<Atlas>, &str)>> {
@@ -353,6 +362,7 @@ impl DatasetView {
 fn dtype_of(py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<DType> {
     let name: String = match given.extract() {
         Ok(name) => name,
+        Err(_) if given.is_none() => return Err(raised(py, "DTypeError", "dtype is None: expected its name")),
         Err(_) => py.import("numpy")?.getattr("dtype")?.call1((given,))?.getattr("name")?.extract()?,
     };
     let name = name.trim().to_lowercase();

@@ -26,6 +26,15 @@ pub(crate) fn exception(py: Python<'_>, error: &Error, hint: &str) -> PyErr {
 /// An exception of a class of `atlas.errors`.
 pub(crate) fn raised(py: Python<'_>, class: &str, message: &str) -> PyErr {
     static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    // One line, also where a name or a value has several.
+    let message = message.chars().fold(String::with_capacity(message.len()), |mut line, letter| {
+        if letter.is_control() {
+            line.extend(letter.escape_default())
+        } else {
+            line.push(letter)
+        }
+        line
+    });
     let made = ERRORS
         .get_or_try_init(py, || Ok(py.import("atlas.errors")?.unbind()))
         .and_then(|errors| errors.bind(py).getattr(class)?.call1((message,)));

@@ -1,7 +1,7 @@
 //! Numpy arrays as cells.
 
 use crate::error::{checked, raised};
-use atlas_store::{ArrayData, Cells, DType, Element, VarCells, with_physical};
+use atlas_store::{ArrayData, ArraySchema, Cells, DType, Element, VarCells, with_physical};
 use numpy::{PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyBufferError;
 use pyo3::prelude::*;
@@ -15,7 +15,13 @@ use std::borrow::Cow;
 ///
 /// # Errors
 /// `DTypeError` where it is no numpy array, of another dtype, or not in C order.
-pub(crate) fn array_data(py: Python<'_>, named: &str, dtype: DType, given: &Bound<'_, PyAny>) -> PyResult<ArrayData> {
+pub(crate) fn array_data(
+    py: Python<'_>,
+    named: &str,
+    schema: &ArraySchema,
+    given: &Bound<'_, PyAny>,
+) -> PyResult<ArrayData> {
+    let dtype = schema.dtype;
     let wrong = |message: String| raised(py, "DTypeError", &message);
     let numpy_scalar = given.is_instance(&py.import("numpy")?.getattr("generic")?)?;
     let given = if numpy_scalar { given.call_method1("__array__", ())? } else { given.clone() };
@@ -35,6 +41,8 @@ pub(crate) fn array_data(py: Python<'_>, named: &str, dtype: DType, given: &Boun
         let message = format!("the data for array {named} must be C-contiguous: use numpy.ascontiguousarray");
         return Err(raised(py, "NotContiguousError", &message));
     }
+    let unmasked = unmasked(py, named, schema, &given)?;
+    let given = unmasked.as_ref().unwrap_or(&given);
     let shape = array.shape().iter().map(|extent| *extent as u64).collect();
     let cells = with_physical!(dtype.physical(), T => {
         // Times and bools as the integers that they are in memory.
@@ -53,6 +61,32 @@ pub(crate) fn array_data(py: Python<'_>, named: &str, dtype: DType, given: &Boun
         Cells::Var(texts(py, named, dtype, &objects)?)
     });
     checked(py, ArrayData::try_new(dtype, shape, cells))
+}
+
+/// The cells of a masked array that has masked ones, with the fill value in their place.
+fn unmasked<'py>(
+    py: Python<'py>,
+    named: &str,
+    schema: &ArraySchema,
+    given: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let masked = py.import("numpy.ma")?;
+    if !given.is_instance(&masked.getattr("MaskedArray")?)?
+        || !masked.call_method1("is_masked", (given,))?.is_truthy()?
+    {
+        return Ok(None);
+    }
+    let Some(fill) = &schema.fill_value else {
+        let message = format!("the data for array {named} has masked cells: the array has no fill value for them");
+        return Err(raised(py, "DTypeError", &message));
+    };
+    let fill = crate::scalar::to_python(py, fill)?;
+    let is_time = given.getattr("dtype")?.getattr("kind")?.extract::<char>()? == 'M';
+    let fill = match schema.dtype {
+        DType::TimestampNanoseconds if is_time => py.import("numpy")?.call_method1("datetime64", (fill, "ns"))?,
+        _ => fill,
+    };
+    Ok(Some(given.call_method1("filled", (fill,))?))
 }
 
 /// Whether cells of a numpy dtype can be stored as they are.
@@ -117,5 +151,7 @@ pub(crate) fn text(string: &Bound<'_, PyString>) -> PyResult<String> {
     {
         return Ok(repaired);
     }
-    Ok(string.to_string_lossy().into_owned())
+    let units = string.call_method1("encode", ("utf-16-le", "surrogatepass"))?.extract::<Vec<u8>>()?;
+    let units: Vec<u16> = units.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
+    Ok(String::from_utf16_lossy(&units))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{checked, raised};
 use atlas_store::Region;
-use pyo3::exceptions::PyOverflowError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 
 /// Non-negative integers, of any iterable: lists, tuples, numpy arrays.
@@ -12,7 +12,14 @@ pub(crate) fn extents(py: Python<'_>, what: &str, given: &Bound<'_, PyAny>) -> P
     for each in given.try_iter().map_err(wrong)? {
         let each = each?;
         let extent = each.extract::<i128>().map_err(|error| {
-            if error.is_instance_of::<PyOverflowError>(py) { outside(py, what, &each) } else { wrong(error) }
+            if error.is_instance_of::<PyOverflowError>(py) {
+                outside(py, what, &each)
+            } else if error.is_instance_of::<PyTypeError>(py) {
+                wrong(error)
+            } else {
+                // What the value itself raised.
+                error
+            }
         })?;
         extents.push(u64::try_from(extent).map_err(|_| outside(py, what, &each))?);
     }

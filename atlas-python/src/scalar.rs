@@ -97,6 +97,10 @@ pub(crate) fn numpy_kind(given: &Bound<'_, PyAny>) -> Option<char> {
     if given.is_instance_of::<PyInt>() || given.is_instance_of::<PyString>() {
         return None;
     }
+    let scalar = given.py().import("numpy").and_then(|numpy| numpy.getattr("generic")).ok()?;
+    if !given.is_instance(&scalar).unwrap_or(false) {
+        return None;
+    }
     given.getattr("dtype").ok()?.getattr("kind").ok()?.extract().ok()
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{checked, raised};
 use crate::handle::HandleStorage;
 use atlas_store::{LocalStorage, ObjectOptions, ObjectStorage, Storage, storage_at};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3_object_store::PyExternalObjectStore;
@@ -40,13 +40,26 @@ pub(crate) fn storage(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Arc
     Ok(Arc::new(storage.named(source.repr()?.to_string())))
 }
 
-/// The path or URL; `None` for anything but a str and what has a path (`os.PathLike`).
+/// What names the place of `source` also where the working directory is another one: an absolute path.
+pub(crate) fn lasting(source: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    match location(source)? {
+        Some(location) => Ok(location.into_pyobject(source.py())?.into_any().unbind()),
+        None => Ok(source.clone().unbind()),
+    }
+}
+
+/// The URL or absolute path; `None` for anything but a str and what has a path (`os.PathLike`).
 fn location(source: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
-    if source.is_instance_of::<PyString>() {
-        return source.extract().map(Some);
+    let text: String = if source.is_instance_of::<PyString>() {
+        source.extract()?
+    } else if source.hasattr("__fspath__")? {
+        source.call_method0("__fspath__")?.extract()?
+    } else {
+        return Ok(None);
+    };
+    if text.is_empty() || text.contains("://") {
+        return Ok(Some(text));
     }
-    if source.hasattr("__fspath__")? {
-        return source.call_method0("__fspath__")?.extract().map(Some);
-    }
-    Ok(None)
+    let absolute = std::path::absolute(&text)?;
+    absolute.into_os_string().into_string().map(Some).map_err(|_| PyValueError::new_err("the path is not UTF-8"))
 }

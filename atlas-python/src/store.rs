@@ -9,7 +9,9 @@ use crate::source;
 use atlas_store::{CompactOptions, CreateOptions, Current, Error, Problem, Result, Store};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyList};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A store: named datasets, each a bundle of arrays and attributes.
@@ -22,30 +24,68 @@ use std::time::Duration;
 /// unpickled.
 #[pyclass(module = "atlas._atlas", frozen)]
 pub(crate) struct Atlas {
-    store: Store,
+    opened: Opened,
+    /// The store as a forked process opened it: what its parent had open belongs to that, locks and unflushed changes
+    /// included.
+    forked: Mutex<Option<Opened>>,
     /// What it was opened with, to open it in another process.
     source: Py<PyAny>,
 }
 
+/// A store, and the process that opened it.
+struct Opened {
+    process: u32,
+    store: Store,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // A forked process must not undo what its parent is writing: one more owner, and the store is never dropped.
+            std::mem::forget(self.store.clone());
+        }
+    }
+}
+
 impl Atlas {
-    /// The store. Its locks may be held for as long as a flush takes, which may wait for the interpreter in turn: ask it
-    /// with [`Self::run`], [`Self::look`] and [`Self::is_changed`], or detached.
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
+    fn opened(source: &Bound<'_, PyAny>, store: Store) -> PyResult<Self> {
+        let opened = Opened { process: std::process::id(), store };
+        Ok(Atlas { opened, forked: Mutex::new(None), source: source::lasting(source)? })
+    }
+
+    /// The store, in this process. Its locks may be held for as long as a flush takes, which may wait for the interpreter
+    /// in turn: ask it with [`Self::run`], [`Self::look`] and [`Self::is_changed`], or detached.
+    pub(crate) fn store(&self, py: Python<'_>) -> PyResult<Store> {
+        let here = std::process::id();
+        if self.opened.process == here {
+            return Ok(self.opened.store.clone());
+        }
+        let mut forked = self.forked.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*forked
+            && opened.process == here
+        {
+            return Ok(opened.store.clone());
+        }
+        let store = open(py, self.source.bind(py))?;
+        *forked = Some(Opened { process: here, store: store.clone() });
+        Ok(store)
     }
 
     /// What `look` finds in the metadata, unflushed changes included.
-    pub(crate) fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(Current<'_>) -> T + Send) -> T {
-        py.detach(|| self.store.look(look))
+    pub(crate) fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(Current<'_>) -> T + Send) -> PyResult<T> {
+        let store = self.store(py)?;
+        Ok(py.detach(|| store.look(look)))
     }
 
-    pub(crate) fn is_changed(&self, py: Python<'_>) -> bool {
-        py.detach(|| self.store.is_changed())
+    pub(crate) fn is_changed(&self, py: Python<'_>) -> PyResult<bool> {
+        let store = self.store(py)?;
+        Ok(py.detach(|| store.is_changed()))
     }
 
     /// What `work` makes of the store, while other threads of Python go on.
     pub(crate) fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&Store) -> Result<T> + Send) -> PyResult<T> {
-        let result = py.detach(|| process::run(|| work(&self.store)))?;
+        let store = self.store(py)?;
+        let result = py.detach(|| process::run(|| work(&store)))?;
         checked(py, result)
     }
 
@@ -56,7 +96,8 @@ impl Atlas {
         name: &str,
         work: impl FnOnce(&Store) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let result = py.detach(|| process::run(|| work(&self.store)))?;
+        let store = self.store(py)?;
+        let result = py.detach(|| process::run(|| work(&store)))?;
         result.map_err(|error| self.dataset_error(py, name, &error))
     }
 
@@ -64,12 +105,18 @@ impl Atlas {
     pub(crate) fn dataset_error(&self, py: Python<'_>, name: &str, error: &Error) -> PyErr {
         let hint = match error {
             Error::NotFound { what: "dataset", .. } => {
-                self.look(py, |current| near::hint(name, current.dataset_names()))
+                self.look(py, |current| near::hint(name, current.dataset_names())).unwrap_or_default()
             }
             _ => String::new(),
         };
         exception(py, error, &hint)
     }
+}
+
+fn open(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Store> {
+    let storage = source::storage(py, source)?;
+    let opened = py.detach(|| process::run(|| Store::open_on(storage)))?;
+    checked(py, opened)
 }
 
 /// What makes an object again from a pickle, and its arguments.
@@ -80,8 +127,8 @@ pub(crate) type Pickled<'py, A> = (Bound<'py, PyAny>, A);
 /// # Errors
 /// `ConflictError` where there are unflushed changes, which another process could not see.
 fn check_flushed(py: Python<'_>, atlas: &Atlas) -> PyResult<()> {
-    if atlas.is_changed(py) {
-        let location = atlas.store.location();
+    if atlas.is_changed(py)? {
+        let location = atlas.opened.store.location();
         let message = format!("store {location} has unflushed changes: flush them before it is pickled");
         return Err(raised(py, "ConflictError", &message));
     }
@@ -130,7 +177,7 @@ impl Atlas {
         };
         let storage = source::storage(py, source)?;
         let created = py.detach(|| process::run(|| Store::create_on(storage, options)))?;
-        Ok(Atlas { store: checked(py, created)?, source: source.clone().unbind() })
+        Atlas::opened(source, checked(py, created)?)
     }
 
     /// Opens the store at a path, a URL or a handle of obstore. Its format, compression and codecs are found there.
@@ -145,27 +192,25 @@ impl Atlas {
     #[staticmethod]
     #[pyo3(signature = (source))]
     fn open(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let storage = source::storage(py, source)?;
-        let opened = py.detach(|| process::run(|| Store::open_on(storage)))?;
-        Ok(Atlas { store: checked(py, opened)?, source: source.clone().unbind() })
+        Atlas::opened(source, open(py, source)?)
     }
 
     /// Where the store is: the path or URL, or the repr of the handle.
     #[getter]
     fn location(&self) -> String {
-        self.store.location()
+        self.opened.store.location()
     }
 
     /// The number of the commit that this handle sees: 0 for an empty store, one more after each flush that had changes.
     #[getter]
-    fn snapshot(&self) -> u64 {
-        self.store.snapshot().number()
+    fn snapshot(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.store(py)?.snapshot().number())
     }
 
     /// How new cells are encoded, as given to :meth:`create`.
     #[getter]
-    fn codec(&self, py: Python<'_>) -> &'static str {
-        py.detach(|| self.store.options().codec.name())
+    fn codec(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.run(py, |store| Ok(store.options().codec.name()))
     }
 
     /// Creates a dataset, in memory until :meth:`flush`.
@@ -199,18 +244,18 @@ impl Atlas {
 
     /// The names of all datasets, in the order in which they were created; unflushed ones included.
     fn list_datasets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let names: Vec<String> = self.look(py, |current| current.dataset_names().map(String::from).collect());
+        let names: Vec<String> = self.look(py, |current| current.dataset_names().map(String::from).collect())?;
         PyList::new(py, names)
     }
 
     /// The distinct names of the arrays that any dataset has, sorted.
-    fn list_arrays(&self, py: Python<'_>) -> Vec<String> {
+    fn list_arrays(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.look(py, |current| current.families().map(String::from).collect())
     }
 
     /// Whether there is a dataset of that name, flushed or not.
-    fn dataset_exists(&self, py: Python<'_>, name: &str) -> bool {
-        py.detach(|| self.store.dataset_exists(name))
+    fn dataset_exists(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        self.look(py, |current| current.dataset_row(name).is_ok())
     }
 
     /// Writes an :class:`xarray.Dataset` as a new dataset, in memory until :meth:`flush`.
@@ -352,8 +397,11 @@ impl Atlas {
     }
 
     /// Drops all changes since the last flush.
-    fn abandon(&self, py: Python<'_>) {
-        py.detach(|| self.store.abandon());
+    fn abandon(&self, py: Python<'_>) -> PyResult<()> {
+        self.run(py, |store| {
+            store.abandon();
+            Ok(())
+        })
     }
 
     /// Moves the handle to what others have committed in between; tells whether there was something.
@@ -428,12 +476,12 @@ impl Atlas {
         Ok(false)
     }
 
-    fn __len__(&self, py: Python<'_>) -> usize {
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         self.look(py, |current| current.dataset_count())
     }
 
-    fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> bool {
-        name.extract::<String>().is_ok_and(|name| self.dataset_exists(py, &name))
+    fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        name.extract::<String>().map_or(Ok(false), |name| self.dataset_exists(py, &name))
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -444,18 +492,26 @@ impl Atlas {
         Self::open_dataset(slf, name)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<Atlas datasets={}>", self.__len__(py))
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<Atlas datasets={}>", self.__len__(py)?))
     }
 
     fn _repr_html_<'py>(slf: Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("atlas._repr")?.call_method1("atlas_html", (slf,))
     }
 
+    fn __copy__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __deepcopy__<'py>(slf: Bound<'py, Self>, _memo: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf
+    }
+
     fn __reduce__<'py>(slf: Bound<'py, Self>) -> PyResult<Pickled<'py, (Py<PyAny>, u64)>> {
         let py = slf.py();
         let this = slf.get();
         check_flushed(py, this)?;
-        Ok((py.import("atlas._pickle")?.getattr("open_store")?, (this.source.clone_ref(py), this.snapshot())))
+        Ok((py.import("atlas._pickle")?.getattr("open_store")?, (this.source.clone_ref(py), this.snapshot(py)?)))
     }
 }

@@ -6,7 +6,7 @@ use crate::cells::ArrayData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grid::Grid;
 use crate::io::Storage;
-use crate::read::{fill_cells, scatter};
+use crate::read::{Segment, fill_cells, scatter};
 use crate::rebase::{ChangedAttributes, Merge, Merged};
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
@@ -36,6 +36,14 @@ pub struct FlushReport {
     pub segment_bytes: u64,
     /// Bytes of the new catalog; 0 if there was nothing to flush.
     pub catalog_bytes: u64,
+}
+
+/// The segments of a snapshot that a family still has in a catalog made from it: none, if it was forgotten and its name
+/// used anew.
+fn committed(snapshot: &Snapshot, catalog: &Catalog, array: &str) -> Vec<Arc<Segment>> {
+    let live = catalog.families.get(array).map_or(&[][..], |family| &family.segments);
+    let segments = snapshot.segments(array).iter();
+    segments.filter(|segment| live.contains(&segment.reference)).cloned().collect()
 }
 
 /// A catalog in the making, and the cells written to it.
@@ -143,7 +151,7 @@ impl Draft {
     fn pending(&mut self, array: &str) -> Result<&mut PendingFamily> {
         if !self.pending.contains_key(array) {
             let dtype = self.catalog.family(array)?.dtype();
-            let committed = self.base.segments(array).to_vec();
+            let committed = committed(&self.base, &self.catalog, array);
             let pending = PendingFamily::new(dtype, self.catalog.codec, self.storage.clone(), committed);
             self.pending.insert(array.to_string(), pending);
         }
@@ -331,7 +339,7 @@ impl Draft {
         self.pending.retain(|array, _| copies.contains_key(array));
         for (array, pending) in &mut self.pending {
             pending.adopt(copies.remove(array).unwrap_or_default());
-            pending.rebase(newest.segments(array).to_vec(), ids, &rows);
+            pending.rebase(committed(&newest, &catalog, array), ids, &rows);
         }
         for changed in self.attributes.values_mut() {
             *changed = changed.iter().filter_map(|row| rows.get(row).copied()).collect();

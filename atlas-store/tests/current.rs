@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use atlas_store::{
-    ArrayData, ArraySchema, Attribute, CreateOptions, Current, DType, ErrorKind, MemoryStorage, Scalar, Store,
+    ArrayData, ArraySchema, Attribute, CompactOptions, CreateOptions, Current, DType, ErrorKind, MemoryStorage, Scalar,
+    Store,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that `look` shows: datasets, and for each its arrays, attributes, and whether statistics are known.
 type Seen = Vec<(String, Vec<(String, bool)>, Vec<(String, Attribute)>)>;
@@ -101,4 +103,34 @@ fn reads_see_what_was_written_deleted_and_made_again() {
     assert_eq!(read("a"), [-1, -1, -1]);
     store.flush().unwrap();
     assert_eq!((read("a"), read("b")), (vec![-1, -1, -1], vec![1, 7, 3]));
+}
+
+#[test]
+fn a_name_that_no_dataset_has_any_more_is_free_for_another_dtype() {
+    let storage = Arc::new(MemoryStorage::new());
+    let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
+    store.create_dataset("a").unwrap();
+    define(&store, "a", "z");
+    store.write_array("a", "z", &[0], &numbers(&[1, 2, 3])).unwrap();
+    store.flush().unwrap();
+    let before = store.snapshot();
+    store.delete_array("a", "z").unwrap();
+    for (dtype, cells) in [(DType::Float64, vec![0.5, 1.5]), (DType::Float64, vec![2.5, 3.5])] {
+        store.define_array("a", "z", ArraySchema::new(dtype, &["x"], &[2])).unwrap();
+        store.write_array("a", "z", &[0], &ArrayData::from_numbers(vec![2], cells.clone()).unwrap()).unwrap();
+        let read = || store.read_array("a", "z", None).unwrap().as_numbers::<f64>().unwrap().to_vec();
+        assert_eq!(read(), cells);
+        store.flush().unwrap();
+        assert_eq!(read(), cells);
+        let other = Store::open_on(storage.clone()).unwrap();
+        assert_eq!(other.snapshot().read("a", "z", None).unwrap().as_numbers::<f64>(), Some(&cells[..]));
+        assert!(other.verify().unwrap().problems.is_empty());
+        store.delete_array("a", "z").unwrap();
+    }
+    // Readers of the old state still have it, until a compaction that need not keep it.
+    assert_eq!(before.read("a", "z", None).unwrap().as_numbers::<i32>(), Some(&[1, 2, 3][..]));
+    store.flush().unwrap();
+    let report = store.compact(CompactOptions { retention: Duration::ZERO }).unwrap();
+    assert!(report.deleted_objects >= 2, "{report:?}");
+    assert_eq!(storage.names(), ["atlas.json"]);
 }

@@ -314,9 +314,10 @@ class DatasetView:
             start: Where the box begins along each dimension.
             data: A C-contiguous numpy array of exactly the array's dtype; its shape is that of the box. Times are
                 ``datetime64[ns]`` or their int64; text is object (of str or bytes), ``U``, ``S`` or ``StringDType``.
+                Masked cells become the array's fill value.
 
         Raises:
-            DTypeError: The data has another dtype: nothing is converted.
+            DTypeError: The data has another dtype (nothing is converted), or masked cells where there is no fill value.
             NotContiguousError: The data is not C-contiguous.
             OutOfBoundsError: The box does not lie in the array.
             NotFoundError: The dataset or array does not exist.

@@ -18,6 +18,9 @@ def nanoseconds(time: Any) -> int:
     Not-a-time is the smallest int64. Raises :class:`ValueRangeError` for years that nanoseconds cannot count (before
     1678, after 2261).
     """
+    if hasattr(time, "to_datetime64"):
+        # pandas.Timestamp: a datetime that has nanoseconds too.
+        time = time.to_datetime64()
     if isinstance(time, datetime.datetime):
         aware = time if time.tzinfo else time.replace(tzinfo=datetime.timezone.utc)
         since = aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
