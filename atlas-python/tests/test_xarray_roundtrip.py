@@ -55,6 +55,12 @@ def test_cells_that_do_not_lie_in_c_order(tmp_path):
     assert_identical(through(ds, tmp_path), ds)
 
 
+def test_cells_at_odd_addresses(tmp_path):
+    ds = array(np.frombuffer(b"-" + np.arange(3.0).tobytes(), offset=1))
+    assert not ds.v.values.flags.aligned
+    assert_identical(through(ds, tmp_path), ds)
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_of_other_units_become_nanoseconds(tmp_path, unit):
     ds = array(np.array(["2020-02-29T12:34:56", "NaT", "1677-09-22", "2262-04-11"], f"datetime64[{unit}]"))

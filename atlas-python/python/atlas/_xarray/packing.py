@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from atlas._xarray.attrs import FILL_VALUE
+from atlas._times import nanoseconds
+from atlas._xarray.attrs import FILL_VALUE, NOT_A_TIME
 from atlas._xarray.cells import STRING, TIMESTAMP, CellType
 
 _KEPT = (FILL_VALUE, "missing_value", "scale_factor", "add_offset", "_Unsigned", "units", "calendar")
@@ -35,6 +36,8 @@ def fill_value_of_attribute(cells: CellType, given: Any) -> Any:
     """``_FillValue`` as the fill value of the array; None for one that files have and that masks nothing: NaN on integers,
     and the number that times were packed as. What else does not fit is left to the store to refuse."""
     value = _scalar(given)
+    if isinstance(value, np.datetime64):
+        return nanoseconds(value)
     if not isinstance(value, float) or cells.stored.startswith("float"):
         return value
     if cells.stored == TIMESTAMP or math.isnan(value):
@@ -63,7 +66,7 @@ def fill_value_of_decoded(cells: CellType, packed: dict[str, Any]) -> Any:
     if cells.stored.startswith("float"):
         return float("nan")
     if cells.stored == TIMESTAMP:
-        return np.datetime64("NaT", "ns")
+        return NOT_A_TIME
     if cells.stored == STRING:
         return wanted if isinstance(wanted, str) else None
     if cells.stored == "bool" or isinstance(wanted, str) or wanted != wanted:
