@@ -122,7 +122,7 @@ def test_text_that_is_no_unicode_is_repaired(tmp_path):
     assert back.v.attrs == {"title": "café"}
 
 
-@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, np.float32("nan")], ids=repr)
 @pytest.mark.parametrize("texts", [["a", "b"], ["a", ""], ["", "-", "--"]])
 def test_missing_text_is_nan(tmp_path, missing, texts):
     ds = array(np.array([*texts, missing], object))
@@ -207,11 +207,14 @@ def test_fill_values_of_all_kinds(tmp_path, values, fill_value):
     assert_identical(through(ds, tmp_path), ds)
 
 
-@pytest.mark.parametrize("value, error", [(1000, OverflowError), ("a", TypeError), (1.5, TypeError)])
-def test_fill_values_that_do_not_fit(tmp_path, value, error):
+@pytest.mark.parametrize(
+    "dtype, value, error",
+    [("int8", 1000, OverflowError), ("int8", "a", TypeError), ("int8", 1.5, TypeError), ("float32", "a", TypeError)],
+)
+def test_fill_values_that_do_not_fit(tmp_path, dtype, value, error):
     store = Atlas.create(tmp_path / "store")
     with pytest.raises(error, match="array v"):
-        store.add_xr_dataset(array(np.array([1], "int8"), _FillValue=value), "d")
+        store.add_xr_dataset(array(np.array([1], dtype), _FillValue=value), "d")
     assert store.list_datasets() == []
 
 

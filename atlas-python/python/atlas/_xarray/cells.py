@@ -161,4 +161,4 @@ def _in_nanoseconds(values: Cells, variable: str) -> Cells:
 
 def _is_missing(cell: Any) -> bool:
     # NaN, and pandas' own missing values, are not equal to themselves or refuse to say so.
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, (float, np.floating)) and cell != cell)

@@ -50,7 +50,7 @@ def comes_back(cells: CellType, given: Any) -> bool:
     value = _scalar(given)
     if cells.stored == STRING:
         return isinstance(value, str)
-    if cells.fill_value is None or cells.note is not None or isinstance(value, np.datetime64) or np.ndim(given):
+    if cells.fill_value is None or cells.note is not None or not isinstance(value, (int, float)) or np.ndim(given):
         return False
     if cells.stored == "float32":
         # The store gives the shortest float that rounds to the fill value.
