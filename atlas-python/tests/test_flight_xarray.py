@@ -94,6 +94,8 @@ def test_a_dataset_is_the_one_that_was_written(written, name):
     for variable in found.variables:
         assert found[variable].dtype == store.to_xarray(name)[variable].dtype
         assert found[variable].encoding == store.to_xarray(name)[variable].encoding
+        fills = [ds[variable].attrs.get("_FillValue") for ds in (found, store.to_xarray(name))]
+        assert type(fills[0]) is type(fills[1])
     if name != "kinds":
         xr.testing.assert_identical(found, DATASETS[name])
 

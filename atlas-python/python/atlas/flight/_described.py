@@ -40,8 +40,15 @@ class Described:
 
     @property
     def declared(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        """Dimensions and fill value of each array."""
-        return {name: (array.dims, array.fill) for name, array in self.arrays.items()}
+        """Dimensions and fill value of each array, as a store gives it."""
+        return {name: (array.dims, as_stored(array.fill)) for name, array in self.arrays.items()}
+
+
+def as_stored(fill: Any | None) -> Any | None:
+    """A fill value as `DatasetView.array_fill_value` gives it: a scalar of Python, of times the nanoseconds since 1970."""
+    if isinstance(fill, np.datetime64):
+        return int(fill.astype(np.int64))
+    return fill.item() if isinstance(fill, np.generic) else fill
 
 
 def describe(queries: Queries, store: str, dataset: str) -> Described:

@@ -14,7 +14,7 @@ from atlas._xarray import attrs
 from atlas._xarray.cells import MISSING_STRINGS, decode_cells
 from atlas.errors import ConflictError, InvalidArgumentError, NotFoundError
 from atlas.flight._cells import Column
-from atlas.flight._described import Described, describe
+from atlas.flight._described import Described, as_stored, describe
 from atlas.flight._sql import Queries, literal, quoted
 from atlas.flight._stacked import Request, Stack, Stacks
 
@@ -51,7 +51,7 @@ class Labels:
                 raise InvalidArgumentError(
                     f'array {column.name} has a dimension or name "{DATASET}", the name of the new axis: use as_="numpy"'
                 )
-            declared[column.name] = (DATASET, *column.dims), column.fill
+            declared[column.name] = (DATASET, *column.dims), as_stored(column.fill)
             variables[column.name] = (DATASET, *column.dims), self._decoded(column, cells)
         extents: dict[str, int] = {}
         for dims, cells in variables.values():
