@@ -112,33 +112,33 @@ class Fetch:
         self._bytes = self._rows = 0
 
     def run(self, progress: Progress) -> None:
-        """Reads it all. Ctrl-C, and an error of the callback, end the calls at the server.
+        """Reads it all. Ctrl-C, and an error of the callback, end the calls at the server. After an error, batches that are
+        on the way may still be given.
 
         Raises:
             AtlasError: what a call fails with, after the attempts that a lost connection is given.
             Uneven: see there.
         """
         self._running = self._workers
-        threads = [
-            threading.Thread(target=self._work, args=(worker,), name="atlas-flight-read", daemon=True)
-            for worker in range(self._workers)
-        ]
         try:
-            for thread in threads:
-                thread.start()
-            with self._changed:
-                while self._running and self._error is None:
-                    self._changed.wait(_PROGRESS_SECONDS if progress.wanted else None)
-                    progress.show(self._bytes, self._rows)
+            for worker in range(self._workers):
+                threading.Thread(target=self._work, args=(worker,), name="atlas-flight-read", daemon=True).start()
+            while self._waits(_PROGRESS_SECONDS if progress.wanted else None):
+                progress.show(self._bytes, self._rows)
         finally:
             self.stop()
-        for thread in threads:
-            thread.join()
         if self._error is not None:
             raise self._error
         if self._rows != self._total:
             raise CorruptError(f"the read ended after {self._rows} datasets, {self._total} were announced")
         progress.show(self._bytes, self._rows, last=True)
+
+    def _waits(self, seconds: float | None) -> bool:
+        """Waits for the end, or so long; whether there is more to come."""
+        with self._changed:
+            if self._running and self._error is None:
+                self._changed.wait(seconds)
+            return self._running > 0 and self._error is None
 
     def stop(self) -> None:
         """Ends the calls at the server; what has not come does not."""

@@ -152,6 +152,7 @@ class Stacks:
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack
             except Uneven:
+                stack = Stack(info.schema, info.total_records)
                 fetch = Fetch(self._connection, info, stack.take, streams=0)
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack
