@@ -1,4 +1,4 @@
-"""The programs of docs/python.md run as they stand, one after the other, as one program."""
+"""The programs of docs/python.md and docs/python-flight.md run as they stand, those of a page as one program."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
+PAGES = [Path(__file__).resolve().parents[2] / "docs" / name for name in ("python.md", "python-flight.md")]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ADDRESS = "grpc://127.0.0.1:50051"
 
 
-def programs() -> tuple[list[str], list[str]]:
+def programs(page: Path) -> tuple[list[str], list[str]]:
     """Those that work on stores, and those that ask a server."""
-    blocks = BLOCK.findall(GUIDE.read_text())
+    blocks = BLOCK.findall(page.read_text())
     remote = [block for block in blocks if "client" in block]
     return [block for block in blocks if block not in remote], remote
 
@@ -30,17 +30,18 @@ def run(program: str, folder: Path) -> None:
 
 
 def test_the_programs_on_stores_run(tmp_path: Path) -> None:
-    local, _ = programs()
+    local, _ = programs(PAGES[0])
     assert len(local) >= 5
     run("\n".join(local), tmp_path)
 
 
-def test_the_programs_that_ask_a_server_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_programs_that_ask_a_server_run(tmp_path: Path, page: Path) -> None:
     pytest.importorskip("pyarrow")
     binary = os.environ.get("ATLAS_BIN")
     if not binary:
         pytest.skip("ATLAS_BIN does not name the atlas binary")
-    _, remote = programs()
+    _, remote = programs(page)
     assert remote
     subprocess.run([binary, "demo", "fleet"], cwd=tmp_path, check=True, capture_output=True)
     command = [binary, "serve", "--store", "fleet=fleet", "--listen", "127.0.0.1:0", "--writable"]

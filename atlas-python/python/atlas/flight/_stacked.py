@@ -17,7 +17,7 @@ from atlas.flight._cells import Column
 from atlas.flight._connection import Connection
 from atlas.flight._fetch import Fetch, Uneven, patiently
 from atlas.flight._progress import Callback, Progress
-from atlas.flight.errors import ServerError
+from atlas.errors import ServerError
 
 _LOG = logging.getLogger("atlas.flight")
 
