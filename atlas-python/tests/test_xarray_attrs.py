@@ -146,9 +146,14 @@ def test_a_fill_value_stored_as_attribute_is_that_attribute():
 
 def test_encodings_come_back():
     attributes = encode({}, {"a": {}, "b": {}}, [], encodings={"a": {"dtype": "int16", "_FillValue": np.int16(-9)}})
-    assert decode_encodings(attributes, ["a", "b"]) == {"a": {"dtype": "int16", "_FillValue": -9}, "b": {}}
-    assert decode_encodings({}, ["a"]) == {"a": {}}
-    assert decode_encodings({ENCODING: '{"a": {"_FillValue": " "}}'}, ["a"]) == {"a": {}}
+    arrays = {"a": ((), None), "b": ((), "-")}
+    assert decode_encodings(attributes, arrays) == {"a": {"dtype": "int16", "_FillValue": -9}, "b": {}}
+    assert decode_encodings({}, arrays) == {"a": {}, "b": {}}
+
+
+def test_the_text_that_stands_for_missing_ones_is_part_of_the_encoding():
+    attributes = encode({}, {"a": {}}, [], dtypes={"a": "object"})
+    assert decode_encodings(attributes, {"a": ((), "-")}) == {"a": {"_FillValue": "-"}}
 
 
 def test_the_fill_value_of_cells_with_a_dtype_of_their_own_is_no_attribute():

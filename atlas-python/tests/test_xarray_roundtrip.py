@@ -185,6 +185,7 @@ def test_the_fill_value_is_taken_from_the_attributes(tmp_path, value):
         (np.array([True]), False),
         (np.array([5], "timedelta64[s]"), -1),
         (np.array([5, -1]), np.array([-1])),
+        (np.array([5, 6]), np.nan),
     ],
     ids=repr,
 )

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import xarray as xr
@@ -41,9 +41,9 @@ class Atlas:
     @staticmethod
     def create(
         source: Source,
-        codec: Literal["auto", "zstd", "lz4", "pco", "none", "uncompressed"] = "auto",
-        meta_format: Literal["json", "msgpack", "mp"] = "json",
-        meta_compression: Literal["none", "uncompressed", "zstd", "lz4"] = "none",
+        codec: str = "auto",
+        meta_format: str = "json",
+        meta_compression: str = "none",
     ) -> Atlas:
         """Creates an empty store, with missing directories, and opens it.
 

@@ -110,14 +110,18 @@ def decode(
     return dataset_attrs, variable_attrs, _coords(attributes, arrays)
 
 
-def decode_encodings(attributes: Mapping[str, Any], arrays: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """What belongs in the ``encoding`` of each array: how it was packed in the file that it came from."""
-    known = _object(attributes, ENCODING)
-    encodings = {name: dict(known[name]) if isinstance(known.get(name), dict) else {} for name in arrays}
-    for encoding in encodings.values():
-        # No format that xarray writes takes a fill value for text of variable length.
-        if isinstance(encoding.get(FILL_VALUE), str):
-            del encoding[FILL_VALUE]
+def decode_encodings(
+    attributes: Mapping[str, Any], arrays: Mapping[str, tuple[tuple[str, ...], Any]]
+) -> dict[str, dict[str, Any]]:
+    """What belongs in the ``encoding`` of each array: how it was packed in the file that it came from, and which text
+    stands for missing ones. Arguments as of `decode`."""
+    known, dtypes = _object(attributes, ENCODING), decode_dtypes(attributes)
+    encodings: dict[str, dict[str, Any]] = {}
+    for name, (_, fill_value) in arrays.items():
+        encoding = known.get(name)
+        encodings[name] = dict(encoding) if isinstance(encoding, dict) else {}
+        if isinstance(fill_value, str) and name in dtypes:
+            encodings[name][FILL_VALUE] = fill_value
     return encodings
 
 

@@ -75,7 +75,9 @@ class CellType:
             cells = _in_nanoseconds(cells, self.variable)
         elif cells.dtype.kind == "m":
             cells = cells.astype(self.note, copy=False).view(np.int64)
-        return cells.astype(numpy_dtype(self.stored), order="C", casting="same_kind", copy=False)
+        cells = cells.astype(numpy_dtype(self.stored), order="C", casting="same_kind", copy=False)
+        # Blocks that came over a network may lie at any address.
+        return np.require(cells, requirements=["C", "A"])
 
     def choose_fill_value(self, values: Any) -> None:
         """Where strings are missing and there is no fill value yet, takes a text that no other cell has."""

@@ -6,6 +6,7 @@ to pack it again, for whoever writes the file anew.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,14 @@ def packing(variable: xr.Variable, cells: CellType) -> dict[str, Any]:
 
 
 def fill_value_of_attribute(cells: CellType, given: Any) -> Any:
-    """``_FillValue`` as the fill value of the array. What does not fit is left to the store to refuse."""
+    """``_FillValue`` as the fill value of the array; None for NaN on integers, which files have and which masks nothing.
+    What else does not fit is left to the store to refuse."""
     value = _scalar(given)
-    is_integer = np.issubdtype(numpy_dtype(cells.stored), np.integer)
-    return int(value) if is_integer and isinstance(value, float) and value.is_integer() else value
+    if not isinstance(value, float) or not np.issubdtype(numpy_dtype(cells.stored), np.integer):
+        return value
+    if math.isnan(value):
+        return None
+    return int(value) if value.is_integer() else value
 
 
 def comes_back(cells: CellType, given: Any) -> bool:
@@ -42,7 +47,7 @@ def comes_back(cells: CellType, given: Any) -> bool:
     value = _scalar(given)
     if cells.stored == STRING:
         return isinstance(value, str)
-    if cells.note is not None or isinstance(value, np.datetime64) or np.ndim(given):
+    if cells.fill_value is None or cells.note is not None or isinstance(value, np.datetime64) or np.ndim(given):
         return False
     if cells.stored == "float32":
         # The store gives the shortest float that rounds to the fill value.

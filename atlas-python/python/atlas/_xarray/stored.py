@@ -40,8 +40,16 @@ class StoredArray:
         meta = view.array_meta(name)
         if meta is None:
             raise _missing(view, name)
-        dims, shape, chunks = (tuple(meta[key]) for key in ("dimension_names", "shape", "chunk_shape"))
-        return cls(view, name, dims, shape, chunks, meta["dtype"], view.array_fill_value(name), note)
+        return cls(
+            view,
+            name,
+            tuple(meta["dimension_names"]),
+            tuple(meta["shape"]),
+            tuple(meta["chunk_shape"]),
+            meta["dtype"],
+            view.array_fill_value(name),
+            note,
+        )
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -70,13 +78,12 @@ class StoredArray:
         start, shape, within = cover(index, self.shape)
         if 0 in shape:
             return np.empty(shape, self.dtype)[within]
-        cells = self.view.read_array(self.name, start, shape)
+        return self.decode(self.view.read_array(self.name, start, shape))[within]
+
+    def decode(self, cells: Cells | None) -> Cells:
+        """The values of cells that were read of this array. Raises NotFoundError where it was not there any more."""
         if cells is None:
             raise _missing(self.view, self.name)
-        return self.decode(cells)[within]
-
-    def decode(self, cells: Cells) -> Cells:
-        """The values of cells that were read of this array."""
         return decode_cells(cells, self.note, self.fill_value)
 
     def token(self) -> str:
