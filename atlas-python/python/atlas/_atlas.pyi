@@ -137,16 +137,20 @@ class Atlas:
     ) -> xr.Dataset:
         """Several datasets as one :class:`xarray.Dataset`, along a new leading dimension whose coordinate is ``names``.
 
-        Each variable is one bulk read. Variables that are the same in all datasets still get the new dimension.
+        All variables get the new dimension; a coordinate does where it differs between the datasets. Attributes are those of
+        the first. Datasets whose indexes differ are aligned as :func:`xarray.concat` does it, with missing values where one
+        has no such label.
+
+        Each variable is one bulk read, into memory; datasets that have to be aligned are read one by one.
 
         Args:
             names: The datasets, in the order that the result has.
             concat_dim: The name of the new dimension.
-            parallel: Whether to decode on all cores.
+            parallel: Whether to read several variables at a time.
 
         Raises:
-            InvalidArgumentError: ``names`` is empty, or shapes differ; it names the first such dataset.
-            NotFoundError: A dataset does not exist.
+            InvalidArgumentError: ``names`` is empty, or lengths differ without an index to align by; it names the dataset.
+            NotFoundError: A dataset does not exist, or lacks an array that others have.
         """
     def read_array_across(
         self,
