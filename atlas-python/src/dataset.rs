@@ -10,7 +10,7 @@ use crate::region::{extents, region};
 use crate::scalar;
 use crate::store::{Atlas, Pickled};
 use crate::to_numpy;
-use atlas_store::{ArraySchema, Current, DType, Error, Region, Result, Statistics, Sum};
+use atlas_store::{ArraySchema, Current, DType, Error, Region, Result, Statistics, Sum, cell_count};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -65,9 +65,26 @@ impl DatasetView {
         format!("{array} of dataset {}", self.name)
     }
 
+    /// Refuses what cannot fit in memory before it is planned: an array may have been declared far larger than it is filled.
+    fn check_memory(&self, py: Python<'_>, arrays: &[&str], region: Option<&Region>) -> PyResult<()> {
+        for array in arrays {
+            let Some((schema, _)) = self.find(py, array)? else { continue };
+            let shape = region.map_or(&schema.shape[..], |region| region.shape());
+            let bytes =
+                cell_count(shape).and_then(|cells| cells.checked_mul(schema.dtype.cell_bytes().unwrap_or(16) as u64));
+            let fits = |bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+            if !bytes.and_then(|bytes| usize::try_from(bytes).ok()).is_some_and(fits) {
+                let message = format!("cells of shape {shape:?} of array {} do not fit in memory", self.named(array));
+                return Err(raised(py, "LimitExceededError", &message));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a region of each of these arrays, which the dataset has.
     fn read<'py>(&self, py: Python<'py>, arrays: &[&str], region: Option<&Region>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let (store, name) = (self.atlas.get().store(py)?, &self.name);
+        self.check_memory(py, arrays, region)?;
         let read = if self.atlas.get().is_changed(py)? {
             let read = || arrays.iter().map(|array| store.read_array(name, array, region)).collect::<Result<Vec<_>>>();
             checked(py, py.detach(|| process::run(read))?)?

@@ -2,7 +2,7 @@
 
 use crate::error::{checked, raised};
 use crate::handle::HandleStorage;
-use atlas_store::{LocalStorage, ObjectOptions, ObjectStorage, Storage, storage_at};
+use atlas_store::{ObjectOptions, ObjectStorage, Storage, storage_at};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -18,14 +18,6 @@ pub(crate) fn storage(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Arc
         return checked(py, storage_at(&location));
     }
     let class = source.get_type().name()?.to_string();
-    if class == "LocalStore" {
-        // Object stores on local files replace nothing conditionally; the store's own way with files does.
-        let prefix = source.getattr("prefix")?;
-        if prefix.is_none() {
-            return Err(raised(py, "InvalidArgumentError", "a LocalStore without a prefix is no place for a store"));
-        }
-        return Ok(Arc::new(LocalStorage::new(prefix.str()?.to_string())));
-    }
     if class == "MemoryStore" {
         return Ok(Arc::new(HandleStorage::new(source)?));
     }
@@ -48,12 +40,20 @@ pub(crate) fn lasting(source: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     }
 }
 
-/// The URL or absolute path; `None` for anything but a str and what has a path (`os.PathLike`).
+/// The URL or absolute path; `None` for anything but a str and what has a path: an `os.PathLike`, a handle of local files.
 fn location(source: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
     let text: String = if source.is_instance_of::<PyString>() {
         source.extract()?
     } else if source.hasattr("__fspath__")? {
         source.call_method0("__fspath__")?.extract()?
+    } else if source.get_type().name()? == "LocalStore" {
+        // Object stores on local files replace nothing conditionally; the store's own way with files does.
+        let prefix = source.getattr("prefix")?;
+        if prefix.is_none() {
+            let message = "a LocalStore without a prefix is no place for a store";
+            return Err(raised(source.py(), "InvalidArgumentError", message));
+        }
+        prefix.str()?.to_string()
     } else {
         return Ok(None);
     };

@@ -119,6 +119,13 @@ impl Atlas {
         Ok(self.store(py)?.snapshot().number())
     }
 
+    /// Which catalog file this handle sees: its ETag or checksum. Unlike ``snapshot`` it also tells stores apart that were
+    /// made one after the other in one place.
+    #[getter]
+    fn catalog_version(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |store| Ok(store.catalog_version()))
+    }
+
     /// How new cells are encoded, as given to :meth:`create`.
     #[getter]
     fn codec(&self, py: Python<'_>) -> PyResult<&'static str> {
@@ -424,10 +431,10 @@ impl Atlas {
         slf
     }
 
-    fn __reduce__<'py>(slf: Bound<'py, Self>) -> PyResult<Pickled<'py, (Py<PyAny>, u64)>> {
+    fn __reduce__<'py>(slf: Bound<'py, Self>) -> PyResult<Pickled<'py, (Py<PyAny>,)>> {
         let py = slf.py();
         let this = slf.get();
         check_flushed(py, this)?;
-        Ok((py.import("atlas._pickle")?.getattr("open_store")?, (this.source.clone_ref(py), this.snapshot(py)?)))
+        Ok((py.import("atlas._pickle")?.getattr("open_store")?, (this.source.clone_ref(py),)))
     }
 }

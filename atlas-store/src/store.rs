@@ -8,7 +8,7 @@ use crate::compact::{CompactOptions, CompactReport, compact, orphans, release};
 use crate::current::Current;
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
-use crate::io::{Storage, storage_at};
+use crate::io::{Expected, Storage, storage_at};
 use crate::options::{CreateOptions, OpenOptions};
 use crate::read::{CacheTotals, SegmentPool};
 use crate::region::Region;
@@ -255,6 +255,15 @@ impl Store {
             }
         };
         look(Current::new(snapshot.catalog()))
+    }
+
+    /// Which catalog file this handle saw: an ETag, or a checksum of its bytes. Two stores that were made one after the other
+    /// in one place can have the same snapshot numbers, not the same of these.
+    pub fn catalog_version(&self) -> String {
+        match &self.state().file.version {
+            Expected::Version(version) => version.0.clone(),
+            Expected::Absent => String::new(),
+        }
     }
 
     /// Whether there are changes that were not flushed.

@@ -78,6 +78,11 @@ class Atlas:
     def snapshot(self) -> int:
         """The number of the commit that this handle sees: 0 for an empty store, one more after each flush that had changes."""
     @property
+    def catalog_version(self) -> str:
+        """Which catalog file this handle sees: its ETag or checksum. Unlike ``snapshot`` it also tells stores apart that were
+        made one after the other in one place.
+        """
+    @property
     def codec(self) -> str:
         """How new cells are encoded, as given to :meth:`create`."""
     def create_dataset(self, name: str) -> DatasetView:
@@ -246,7 +251,7 @@ class Atlas:
             ``deleted_objects`` and ``deleted_bytes`` (files deleted), ``retained_bytes`` (kept until their retention is over).
 
         Raises:
-            ConflictError: Another writer is at work on the store.
+            ConflictError: Another writer, or another thread with this handle, is at work on the store.
         """
     def verify(self) -> list[str]:
         """Reads everything and checks every checksum, index and statistic; gives a line for each problem, none if all is well."""

@@ -6,10 +6,12 @@ A process opens each store once, however many pickles name it.
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 from typing import Any
 
 from atlas._atlas import Atlas, DatasetView
+from atlas.errors import ConflictError
 
 _lock = threading.Lock()
 _stores: dict[Any, Atlas] = {}
@@ -19,16 +21,15 @@ _owner = os.getpid()
 def _key(source: Any) -> Any:
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source)
-    try:
-        # Handles of obstore that are equal name the same place.
-        hash(source)
-        return source
-    except TypeError:
-        return None
+    # A handle of obstore: it came here as these bytes, which say where it leads.
+    return pickle.dumps(source)
 
 
-def open_store(source: Any, snapshot: int = 0) -> Atlas:
-    """The store at ``source`` in this process, at ``snapshot`` or a later one."""
+def open_store(source: Any) -> Atlas:
+    """The store at ``source`` in this process, as it is now.
+
+    Cost: a catalog is read once, and again when it has changed; whether it has is a look at the file, or a request.
+    """
     global _owner
     with _lock:
         if _owner != os.getpid():
@@ -36,13 +37,15 @@ def open_store(source: Any, snapshot: int = 0) -> Atlas:
             _stores.clear()
             _owner = os.getpid()
         key = _key(source)
-        store = _stores.get(key) if key is not None else None
+        store = _stores.get(key)
         if store is None:
-            store = Atlas.open(source)
-            if key is not None:
-                _stores[key] = store
-    if store.snapshot < snapshot:
+            store = _stores[key] = Atlas.open(source)
+            return store
+    try:
         store.refresh()
+    except ConflictError:
+        # Somebody changes it here, by a handle that was unpickled: it stays with what that began with.
+        pass
     return store
 
 

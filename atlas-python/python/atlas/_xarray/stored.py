@@ -97,9 +97,8 @@ class StoredArray:
             # Cells that were not flushed, or that no other process sees, can change without a new snapshot.
             return f"atlas-{uuid.uuid4().hex}"
         store = self.view.store
-        # The declaration, for a store that was made anew in the same place.
-        declared = self.dims, self.shape, self.chunk_shape, self.stored, self.note
-        return f"atlas-{tokenize(store.location, store.snapshot, self.view.name, self.name, *declared)}"
+        state = store.location, store.catalog_version
+        return f"atlas-{tokenize(*state, self.view.name, self.name, self.note)}"
 
     def __dask_tokenize__(self) -> str:
         """For what dask and xarray name after it."""
