@@ -2,6 +2,7 @@
 
 use crate::error::{checked, exception};
 use crate::interrupt;
+use crate::memory;
 use crate::near;
 use crate::region::region;
 use crate::store::Atlas;
@@ -61,6 +62,24 @@ fn groups(
     by_shape.into_iter().map(group).collect()
 }
 
+/// Refuses what cannot fit in memory.
+fn check_memory<S: AsRef<str> + Sync>(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[S],
+    region: Option<&Region>,
+) -> PyResult<()> {
+    let bytes = atlas.look(py, |current| {
+        let of = |name: &S| {
+            let (_, schema) = current.find_array(current.dataset_row(name.as_ref()).ok()?, array)?;
+            Some(memory::bytes_of(region.map_or(&schema.shape, |region| region.shape()), schema.dtype))
+        };
+        names.iter().filter_map(of).fold(0u64, u64::saturating_add)
+    })?;
+    memory::check(py, bytes, || format!("cells of array {array} of {} datasets", names.len()))
+}
+
 fn read_across(
     py: Python<'_>,
     atlas: &Atlas,
@@ -68,6 +87,7 @@ fn read_across(
     names: &[&str],
     region: Option<&Region>,
 ) -> PyResult<Vec<Option<ArrayData>>> {
+    check_memory(py, atlas, array, names, region)?;
     if atlas.is_changed(py)? {
         return atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect());
     }
@@ -91,6 +111,7 @@ pub(crate) fn stacked<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let region = bulk_region(py, atlas, array, names, bounds)?;
     let region = region.as_ref();
+    check_memory(py, atlas, array, names, region)?;
     if atlas.is_changed(py)? {
         // The cells that were not flushed are not in a snapshot: they are put beside one another here.
         let parts = atlas.run(py, |store| {

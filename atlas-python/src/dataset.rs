@@ -4,13 +4,14 @@ use crate::attribute;
 use crate::error::{checked, exception, raised};
 use crate::from_numpy;
 use crate::interrupt;
+use crate::memory;
 use crate::near;
 use crate::process;
 use crate::region::{extents, region};
 use crate::scalar;
 use crate::store::{Atlas, Pickled};
 use crate::to_numpy;
-use atlas_store::{ArraySchema, Current, DType, Error, Region, Result, Statistics, Sum, cell_count};
+use atlas_store::{ArraySchema, Current, DType, Error, Region, Result, Statistics, Sum};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -70,13 +71,8 @@ impl DatasetView {
         for array in arrays {
             let Some((schema, _)) = self.find(py, array)? else { continue };
             let shape = region.map_or(&schema.shape[..], |region| region.shape());
-            let bytes =
-                cell_count(shape).and_then(|cells| cells.checked_mul(schema.dtype.cell_bytes().unwrap_or(16) as u64));
-            let fits = |bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
-            if !bytes.and_then(|bytes| usize::try_from(bytes).ok()).is_some_and(fits) {
-                let message = format!("cells of shape {shape:?} of array {} do not fit in memory", self.named(array));
-                return Err(raised(py, "LimitExceededError", &message));
-            }
+            let named = || format!("cells of shape {shape:?} of array {}", self.named(array));
+            memory::check(py, memory::bytes_of(shape, schema.dtype), named)?;
         }
         Ok(())
     }

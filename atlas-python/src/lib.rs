@@ -12,6 +12,7 @@ mod from_numpy;
 mod handle;
 mod home;
 mod interrupt;
+mod memory;
 mod near;
 mod process;
 mod region;
