@@ -62,7 +62,7 @@ fn groups(
     by_shape.into_iter().map(group).collect()
 }
 
-/// Refuses what cannot fit in memory.
+/// Refuses what cannot fit in memory; regions outside of their arrays are left to the plan to refuse.
 fn check_memory<S: AsRef<str> + Sync>(
     py: Python<'_>,
     atlas: &Atlas,
@@ -73,7 +73,8 @@ fn check_memory<S: AsRef<str> + Sync>(
     let bytes = atlas.look(py, |current| {
         let of = |name: &S| {
             let (_, schema) = current.find_array(current.dataset_row(name.as_ref()).ok()?, array)?;
-            Some(memory::bytes_of(region.map_or(&schema.shape, |region| region.shape()), schema.dtype))
+            let is_inside = region.is_none_or(|region| region.check(array, &schema.shape).is_ok());
+            is_inside.then(|| memory::bytes_of(region.map_or(&schema.shape, |region| region.shape()), schema.dtype))
         };
         names.iter().filter_map(of).fold(0u64, u64::saturating_add)
     })?;

@@ -66,10 +66,13 @@ impl DatasetView {
         format!("{array} of dataset {}", self.name)
     }
 
-    /// Refuses what cannot fit in memory before it is planned: an array may have been declared far larger than it is filled.
+    /// Refuses what cannot fit in memory; regions outside of their arrays are left to the plan to refuse.
     fn check_memory(&self, py: Python<'_>, arrays: &[&str], region: Option<&Region>) -> PyResult<()> {
         for array in arrays {
             let Some((schema, _)) = self.find(py, array)? else { continue };
+            if region.is_some_and(|region| region.check(array, &schema.shape).is_err()) {
+                continue;
+            }
             let shape = region.map_or(&schema.shape[..], |region| region.shape());
             let named = || format!("cells of shape {shape:?} of array {}", self.named(array));
             memory::check(py, memory::bytes_of(shape, schema.dtype), named)?;
