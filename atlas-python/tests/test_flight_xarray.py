@@ -10,7 +10,7 @@ import xarray as xr
 from flight_server import Server, argo, command, fleet, fleet_server  # noqa: F401
 
 import atlas
-from atlas.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
+from atlas.errors import LimitExceededError, UnsupportedError, AlreadyExistsError, InvalidArgumentError, NotFoundError, PermissionDeniedError
 
 pytest.importorskip("pyarrow.flight")
 
@@ -148,36 +148,38 @@ def writable(command, tmp_path):
         yield path, client
 
 
-@pytest.mark.parametrize("row_bytes", [16 << 20, 40])
-def test_an_upload_is_what_a_local_write_is(writable, written, monkeypatch, row_bytes):
+def test_an_upload_is_what_a_local_write_is(writable, written):
     path, client = writable
-    monkeypatch.setattr(_upload, "_ROW_BYTES", row_bytes)
     for name, ds in DATASETS.items():
-        client.add_xr_dataset(ds, name)
+        ds.atlas.write(client, name)
         found = atlas.Atlas.open(str(path))
         xr.testing.assert_identical(found.to_xarray(name), written[0].to_xarray(name))
     # One commit each.
     assert found.snapshot == len(DATASETS)
 
 
-def test_a_large_array_goes_up_in_slabs(writable, monkeypatch):
-    path, client = writable
-    monkeypatch.setattr(_upload, "_ROW_BYTES", 40)
-    monkeypatch.setattr(_upload, "_VALUE_BYTES", 40)
-    for name in ("numbers", "kinds"):
-        client.add_xr_dataset(DATASETS[name], name)
-        xr.testing.assert_identical(client.to_xarray(name), atlas.Atlas.open(str(path)).to_xarray(name))
-    xr.testing.assert_identical(client.to_xarray("numbers"), DATASETS["numbers"])
-
-
-def test_names_that_columns_cannot_have(writable):
+@pytest.mark.parametrize("value", ["text", 1.5, True, np.datetime64("2024-01-01", "ns")])
+def test_single_cells_go_up(writable, value):
     _, client = writable
-    ds = xr.Dataset(
-        {"dataset": ("x", ["a", "b"]), "t": ("x", [1.5, 2.5])},
-        attrs={"t": np.datetime64("2024-01-01T00:00:00.000000001", "ns"), "dataset": "yes"},
-    )
-    client.add_xr_dataset(ds, "named")
-    xr.testing.assert_identical(client.to_xarray("named"), ds)
+    ds = xr.Dataset({"v": ((), value), "o": ((), np.array("ä", object))})
+    client.add_xr_dataset(ds, "scalars")
+    found = client.to_xarray("scalars")
+    assert (found["v"].item(), found["o"].item()) == (ds["v"].item(), "ä")
+
+
+def test_what_cannot_be_a_row_is_refused(writable, monkeypatch):
+    path, client = writable
+    for ds in (
+        xr.Dataset({"dataset": ("x", [1.0])}),
+        xr.Dataset({"t": ("x", [1.0])}, attrs={"t": 1}),
+        xr.Dataset(attrs={"dataset": "yes"}),
+    ):
+        with pytest.raises(UnsupportedError, match="rename"):
+            client.add_xr_dataset(ds, "named")
+    monkeypatch.setattr(_upload, "_MOST_BYTES", 40)
+    with pytest.raises(LimitExceededError, match="takes 40"):
+        client.add_xr_dataset(DATASETS["numbers"], "large")
+    assert atlas.Atlas.open(str(path)).list_datasets() == []
 
 
 def test_dask_arrays_and_chunks_go_up(writable):

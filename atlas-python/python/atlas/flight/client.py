@@ -203,18 +203,19 @@ class Client:
         """Adds an xarray dataset to a store of a server that can be written to (`atlas serve --writable`); see
         :meth:`atlas.Atlas.add_xr_dataset` for what becomes of it. It is durable, and visible to all, when this returns.
 
-        Cost: the dataset is in memory, dask arrays are computed into it. It is one commit, but for arrays of more than
-        56 MiB, which follow in one each, and for attributes that have the name of an array; if one of these fails, the
-        dataset is deleted.
+        Cost: the dataset is in memory, dask arrays are computed into it; it is one message and one commit. Ctrl-C may come
+        too late to keep it from being written.
 
         Raises:
             AlreadyExistsError: for a dataset that there is.
+            LimitExceededError: for more than 56 MiB: those are written to the store itself.
+            UnsupportedError: for an attribute named like an array, and for anything named "dataset".
             PermissionDeniedError: where the server, or the user's role, only reads.
             ConflictError: while another process writes to the store on the server's disk.
         """
         from atlas.flight._upload import Uploads
 
-        Uploads(self._connection, self._queries).add(self._named(store), name, ds, chunks)
+        Uploads(self._connection).add(self._named(store), name, ds, chunks)
 
     # What there is
 
