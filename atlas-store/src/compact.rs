@@ -137,7 +137,6 @@ fn unix_seconds(time: SystemTime) -> u64 {
 pub(crate) fn compact(snapshot: &Snapshot, storage: &dyn Storage) -> Result<(Catalog, CompactReport)> {
     let mut catalog = Catalog::clone(snapshot.catalog());
     let mut report = CompactReport { bytes_before: snapshot.stored_bytes(), ..CompactReport::default() };
-    let now = unix_seconds(SystemTime::now());
     for (name, family) in std::mem::take(&mut catalog.families) {
         let segments = snapshot.segments(&name);
         let (live, has_dead) = live_chunks(&family, segments)?;
@@ -145,9 +144,8 @@ pub(crate) fn compact(snapshot: &Snapshot, storage: &dyn Storage) -> Result<(Cat
         if has_dead {
             let own = Arc::make_mut(&mut family);
             let written = rewrite(snapshot.catalog(), own, segments, &live, storage)?;
-            for old in std::mem::replace(&mut own.segments, written.into_iter().collect()) {
-                catalog.retired.push(RetiredSegment { object: old.object, bytes: old.bytes, since: now });
-            }
+            let old = std::mem::replace(&mut own.segments, written.into_iter().collect());
+            catalog.retired.extend(old.into_iter().map(RetiredSegment::now));
             report.families += 1;
         }
         report.bytes_after += family.segment_bytes();

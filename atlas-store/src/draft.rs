@@ -6,7 +6,7 @@ use crate::cells::ArrayData;
 use crate::error::{Error, ErrorKind, Result};
 use crate::grid::Grid;
 use crate::io::Storage;
-use crate::read::{fill_cells, scatter};
+use crate::read::{Segment, fill_cells, scatter};
 use crate::rebase::{ChangedAttributes, Merge, Merged};
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
@@ -38,6 +38,14 @@ pub struct FlushReport {
     pub catalog_bytes: u64,
 }
 
+/// The segments of a snapshot that a family still has in a catalog made from it: none, if it was forgotten and its name
+/// used anew.
+fn committed(snapshot: &Snapshot, catalog: &Catalog, array: &str) -> Vec<Arc<Segment>> {
+    let live = catalog.families.get(array).map_or(&[][..], |family| &family.segments);
+    let segments = snapshot.segments(array).iter();
+    segments.filter(|segment| live.contains(&segment.reference)).cloned().collect()
+}
+
 /// A catalog in the making, and the cells written to it.
 pub(crate) struct Draft {
     storage: Arc<dyn Storage>,
@@ -62,6 +70,23 @@ impl Draft {
     /// The catalog with all mutations.
     pub(crate) fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// What the changes began with.
+    pub(crate) fn base(&self) -> &Snapshot {
+        &self.base
+    }
+
+    /// Whether cells of an array may differ from those in the snapshot that the changes began with.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub(crate) fn is_written(&self, dataset: &str, array: &str) -> Result<bool> {
+        let row = self.catalog.dataset_row(dataset)?;
+        let (entry, _) = self.catalog.array(row, array)?;
+        // A dataset or array that was deleted and made again has another id.
+        let known = self.base.array(dataset, array).is_ok_and(|(known, _)| known.id == entry.id);
+        Ok(!known || self.pending.contains_key(array))
     }
 
     /// Whether nothing was mutated.
@@ -126,7 +151,7 @@ impl Draft {
     fn pending(&mut self, array: &str) -> Result<&mut PendingFamily> {
         if !self.pending.contains_key(array) {
             let dtype = self.catalog.family(array)?.dtype();
-            let committed = self.base.segments(array).to_vec();
+            let committed = committed(&self.base, &self.catalog, array);
             let pending = PendingFamily::new(dtype, self.catalog.codec, self.storage.clone(), committed);
             self.pending.insert(array.to_string(), pending);
         }
@@ -314,7 +339,7 @@ impl Draft {
         self.pending.retain(|array, _| copies.contains_key(array));
         for (array, pending) in &mut self.pending {
             pending.adopt(copies.remove(array).unwrap_or_default());
-            pending.rebase(newest.segments(array).to_vec(), ids, &rows);
+            pending.rebase(committed(&newest, &catalog, array), ids, &rows);
         }
         for changed in self.attributes.values_mut() {
             *changed = changed.iter().filter_map(|row| rows.get(row).copied()).collect();

@@ -116,6 +116,7 @@ mod chunks;
 mod codec;
 mod commit;
 mod compact;
+mod current;
 mod draft;
 mod dtype;
 mod error;
@@ -143,6 +144,7 @@ pub use codec::Codec;
 #[doc(hidden)]
 pub use codec::measure;
 pub use compact::{CompactOptions, CompactReport};
+pub use current::Current;
 pub use draft::FlushReport;
 pub use dtype::{DType, Physical};
 pub use error::{Error, ErrorKind, Result};

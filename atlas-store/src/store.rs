@@ -5,6 +5,7 @@ use crate::catalog::Catalog;
 use crate::cells::ArrayData;
 use crate::commit::{CatalogFile, CommittedCatalog, Found, commit_catalog, load_catalog, load_catalog_unless};
 use crate::compact::{CompactOptions, CompactReport, compact, orphans, release};
+use crate::current::Current;
 use crate::draft::{Draft, FlushReport};
 use crate::error::{Error, Result};
 use crate::io::{Storage, storage_at};
@@ -239,11 +240,26 @@ impl Store {
 
     /// Whether a dataset exists, unflushed ones included.
     pub fn dataset_exists(&self, name: &str) -> bool {
-        let state = self.state();
-        match &state.draft {
-            Some(draft) => draft.catalog().find_dataset(name).is_some(),
-            None => self.snapshot().find_dataset(name).is_some(),
-        }
+        self.look(|current| current.dataset_row(name).is_ok())
+    }
+
+    /// What `look` finds in the metadata, unflushed changes included.
+    ///
+    /// Where there are such changes, writers wait for `look`, which must not call the store.
+    pub fn look<T>(&self, look: impl FnOnce(Current<'_>) -> T) -> T {
+        let snapshot = {
+            let state = self.state();
+            match &state.draft {
+                Some(draft) => return look(Current::new(draft.catalog())),
+                None => self.snapshot(),
+            }
+        };
+        look(Current::new(snapshot.catalog()))
+    }
+
+    /// Whether there are changes that were not flushed.
+    pub fn is_changed(&self) -> bool {
+        self.state().draft.is_some()
     }
 
     /// Declares an array of a dataset. Its cells read as the fill value (zero without one) until they are written.
@@ -268,13 +284,17 @@ impl Store {
 
     /// Reads `region` (all, if `None`) of an array, unflushed writes included.
     ///
+    /// # Cost
+    /// As [`Snapshot::read`], beside other reads; while the array's family has unflushed writes, one read at a time.
+    ///
     /// # Errors
     /// As [`Snapshot::read`].
     pub fn read_array(&self, dataset: &str, array: &str, region: Option<&Region>) -> Result<ArrayData> {
         let snapshot = {
             let mut state = self.state();
             match &mut state.draft {
-                Some(draft) => return draft.read_array(dataset, array, region),
+                Some(draft) if draft.is_written(dataset, array)? => return draft.read_array(dataset, array, region),
+                Some(draft) => draft.base().clone(),
                 None => self.snapshot(),
             }
         };

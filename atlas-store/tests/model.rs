@@ -17,7 +17,6 @@ use atlas_store::{
 };
 use plain::Model;
 use proptest::prelude::*;
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use values::Random;
@@ -183,19 +182,8 @@ impl World {
         if random.below(3) > 0 {
             schema.fill_value = Some(values::value(dtype, random));
         }
-        let is_defined = Cell::new(false);
-        let real = |store: &Store| {
-            store.define_array(dataset, array, schema.clone())?;
-            is_defined.set(true);
-            Ok(())
-        };
-        self.mutate(at, "define", real, |model| {
-            // A name that no dataset has any more may be free already, if nothing is stored under it.
-            if is_defined.get() && !model.is_held(array) {
-                model.families.remove(array);
-            }
-            model.define_array(dataset, array, &schema)
-        });
+        let real = |store: &Store| store.define_array(dataset, array, schema.clone());
+        self.mutate(at, "define", real, |model| model.define_array(dataset, array, &schema));
     }
 
     fn write(&mut self, at: usize, random: &mut Random) {

@@ -27,6 +27,7 @@ use crate::schema::{ArraySchema, check_name, directory_name};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One state of a store's metadata.
 #[derive(Debug, Clone, Default)]
@@ -46,13 +47,21 @@ pub(crate) struct Catalog {
     pub(crate) interned: Option<HashMap<Arc<ArraySchema>, u32>>,
 }
 
-/// A segment that was live until a compaction.
+/// A segment that was live until a compaction, or until the last array of its family was deleted and the name used anew.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RetiredSegment {
     pub(crate) object: String,
     pub(crate) bytes: u64,
     /// When it was retired, in seconds since the epoch.
     pub(crate) since: u64,
+}
+
+impl RetiredSegment {
+    /// A segment that is retired now.
+    pub(crate) fn now(segment: SegmentRef) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        RetiredSegment { object: segment.object, bytes: segment.bytes, since }
+    }
 }
 
 impl Catalog {
@@ -145,16 +154,16 @@ impl Catalog {
         check_name("array", array)?;
         schema.check(array)?;
         if let Some(family) = self.families.get(array) {
+            if family.entry(row).is_some() {
+                let name = format!("{array} in dataset {}", self.datasets.name(row));
+                return Err(Error::AlreadyExists { what: "array", name });
+            }
             if family.dtype() != schema.dtype {
                 return Err(Error::DtypeMismatch {
                     array: array.into(),
                     expected: family.dtype().to_string(),
                     actual: schema.dtype.to_string(),
                 });
-            }
-            if family.entry(row).is_some() {
-                let name = format!("{array} in dataset {}", self.datasets.name(row));
-                return Err(Error::AlreadyExists { what: "array", name });
             }
         }
         let dtype = schema.dtype;
@@ -184,11 +193,16 @@ impl Catalog {
         family
     }
 
-    /// Forgets a family that no dataset has (any more) and nothing is stored of: it must not bind anybody to its dtype.
-    /// Tells whether there was one.
+    /// Forgets a family that no dataset has (any more): it must not bind anybody to its dtype. What is stored of it is
+    /// retired. Tells whether there was one.
     pub(crate) fn forget_unused(&mut self, array: &str) -> bool {
-        let is_unused = self.families.get(array).is_some_and(|family| family.is_empty() && family.segments.is_empty());
-        is_unused && self.families.remove(array).is_some()
+        if !self.families.get(array).is_some_and(|family| family.is_empty()) {
+            return false;
+        }
+        if let Some(family) = self.families.remove(array) {
+            self.retired.extend(family.segments.iter().cloned().map(RetiredSegment::now));
+        }
+        true
     }
 
     fn intern(&mut self, schema: ArraySchema) -> Result<u32> {

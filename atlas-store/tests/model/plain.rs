@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Model {
     /// In insertion order.
     pub(crate) datasets: Vec<(String, Dataset)>,
-    /// The dtypes of array names that are taken, also where no dataset has the array any more.
+    /// The last dtypes of array names, also where no dataset has the array any more: those bind nobody.
     pub(crate) families: BTreeMap<String, DType>,
 }
 
@@ -53,11 +53,12 @@ impl Model {
 
     pub(crate) fn define_array(&mut self, dataset: &str, array: &str, schema: &ArraySchema) -> Outcome {
         self.dataset(dataset)?;
-        if self.families.get(array).is_some_and(|dtype| *dtype != schema.dtype) {
-            return Err(ErrorKind::DtypeMismatch);
-        }
         if self.array(dataset, array).is_ok() {
             return Err(ErrorKind::AlreadyExists);
+        }
+        let bound = self.families.get(array).filter(|_| self.is_held(array));
+        if bound.is_some_and(|dtype| *dtype != schema.dtype) {
+            return Err(ErrorKind::DtypeMismatch);
         }
         let cell = schema.fill_value.clone().unwrap_or_else(|| values::zero(schema.dtype));
         let cells = vec![cell; schema.cell_count() as usize];

@@ -1,18 +1,28 @@
 //! The runtime that remote requests run on, and waiting for them.
 
 use crate::error::{Error, Result};
-use std::sync::{OnceLock, mpsc};
+use std::process;
+use std::sync::{Mutex, PoisonError, mpsc};
 use tokio::runtime::{Builder, Runtime};
 
 /// Requests wait for the network nearly all of their time.
 const WORKERS: usize = 2;
 
+/// The runtime of this process. A forked process has the memory of its parent's, not the threads: it starts its own.
 fn runtime(object: &str) -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let started = RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(WORKERS).thread_name("atlas-io").enable_all().build()
-    });
-    started.as_ref().map_err(|error| Error::storage(object, error))
+    static RUNTIME: Mutex<Option<(u32, &'static Runtime)>> = Mutex::new(None);
+    let here = process::id();
+    let mut started = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((owner, runtime)) = *started
+        && owner == here
+    {
+        return Ok(runtime);
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(WORKERS).thread_name("atlas-io").enable_all().build();
+    // Never given back: it serves as long as the process does, and that of a parent cannot be ended here.
+    let runtime: &'static Runtime = Box::leak(Box::new(runtime.map_err(|error| Error::storage(object, error))?));
+    *started = Some((here, runtime));
+    Ok(runtime)
 }
 
 /// A task that is under way.

@@ -1,0 +1,162 @@
+//! One array of many datasets in one call.
+
+use crate::error::{checked, exception};
+use crate::interrupt;
+use crate::near;
+use crate::region::region;
+use crate::store::Atlas;
+use crate::to_numpy;
+use atlas_store::{ArrayData, Current, Error, ReadHooks, Region, Result, Snapshot, Store};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use std::collections::HashMap;
+
+type Bounds<'a, 'py> = (Option<&'a Bound<'py, PyAny>>, Option<&'a Bound<'py, PyAny>>);
+
+/// The region of each dataset that has the array, as a list with None for the others.
+pub(crate) fn across<'py>(
+    py: Python<'py>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[String],
+    bounds: Bounds<'_, 'py>,
+) -> PyResult<Bound<'py, PyList>> {
+    if !atlas.look(py, |current| current.families().any(|name| name == array))? {
+        return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
+    }
+    let mut read: Vec<Option<ArrayData>> = vec![None; names.len()];
+    for (region, places) in groups(py, atlas, array, names, bounds)? {
+        let region = region.as_ref();
+        let names: Vec<&str> = places.iter().map(|place| names[*place].as_str()).collect();
+        for (place, data) in places.iter().zip(read_across(py, atlas, array, &names, region)?) {
+            read[*place] = data;
+        }
+    }
+    let arrays = read.into_iter().map(|data| data.map(|data| to_numpy::array(py, data)).transpose());
+    PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
+}
+
+/// The datasets, by their places in `names`, of which the same region is read: all of them, unless each array is read to
+/// its own end.
+fn groups(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[String],
+    (start, shape): Bounds<'_, '_>,
+) -> PyResult<Vec<(Option<Region>, Vec<usize>)>> {
+    if start.is_none() || shape.is_some() {
+        return Ok(vec![(region(py, start, shape, || None)?, (0..names.len()).collect())]);
+    }
+    let mut by_shape: HashMap<Vec<u64>, Vec<usize>> = HashMap::new();
+    atlas.look(py, |current| {
+        for (place, name) in names.iter().enumerate() {
+            let found = current.dataset_row(name).ok().and_then(|row| current.find_array(row, array));
+            if let Some((_, schema)) = found {
+                by_shape.entry(schema.shape.clone()).or_default().push(place);
+            }
+        }
+    })?;
+    let group = |(extent, places)| Ok((region(py, start, shape, || Some(extent))?, places));
+    by_shape.into_iter().map(group).collect()
+}
+
+fn read_across(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[&str],
+    region: Option<&Region>,
+) -> PyResult<Vec<Option<ArrayData>>> {
+    if atlas.is_changed(py)? {
+        return atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect());
+    }
+    let snapshot = atlas.store(py)?.snapshot();
+    let family = checked(py, snapshot.family(array))?;
+    let row = |name: &&str| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
+    let rows: Vec<Option<u32>> = names.iter().map(row).collect();
+    let found: Vec<u32> = rows.iter().copied().flatten().collect();
+    let plan = checked(py, py.detach(|| snapshot.plan_across(array, &found, region)))?;
+    let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
+    Ok(rows.into_iter().map(|row| row.and_then(|_| read.next())).collect())
+}
+
+/// The region of all datasets as one array with a leading axis.
+pub(crate) fn stacked<'py>(
+    py: Python<'py>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[String],
+    bounds: Bounds<'_, 'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let region = bulk_region(py, atlas, array, names, bounds)?;
+    let region = region.as_ref();
+    if atlas.is_changed(py)? {
+        // The cells that were not flushed are not in a snapshot: they are put beside one another here.
+        let parts = atlas.run(py, |store| {
+            names.iter().map(|name| store.read_array(name, array, region)).collect::<Result<Vec<_>>>()
+        });
+        let parts = parts?.into_iter().map(|data| to_numpy::array(py, data)).collect::<PyResult<Vec<_>>>()?;
+        return py.import("atlas._stack")?.call_method1("stack", (array, names, parts));
+    }
+    let snapshot = atlas.store(py)?.snapshot();
+    if !has_family(&snapshot, array) {
+        return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
+    }
+    let rows = rows(py, atlas, &snapshot, names)?;
+    let plan = py.detach(|| snapshot.plan_stacked(array, &rows, region));
+    let plan = plan.map_err(|error| array_error(py, atlas, array, &error))?;
+    let read = interrupt::run(py, plan.output_bytes(), |hooks: ReadHooks<'_>| plan.execute(hooks))?;
+    match read.into_iter().next() {
+        Some(data) => to_numpy::array(py, data),
+        None => Err(exception(py, &Error::invalid("a stacked read gave nothing"), "")),
+    }
+}
+
+/// An array that no dataset has gives nothing to read, whether or not one ever had it.
+fn has_family(snapshot: &Snapshot, array: &str) -> bool {
+    snapshot.find_family(array).is_some_and(|family| !family.is_empty())
+}
+
+fn read_one(store: &Store, name: &str, array: &str, region: Option<&Region>) -> Result<Option<ArrayData>> {
+    let exists = store.look(|current| current.find_array(current.dataset_row(name).ok()?, array).map(drop));
+    exists.is_some().then(|| store.read_array(name, array, region)).transpose()
+}
+
+/// The region of a bulk read; without a shape it ends where the first dataset's array does.
+fn bulk_region(
+    py: Python<'_>,
+    atlas: &Atlas,
+    array: &str,
+    names: &[String],
+    (start, shape): Bounds<'_, '_>,
+) -> PyResult<Option<Region>> {
+    region(py, start, shape, || {
+        let first = |current: Current<'_>| {
+            names.iter().find_map(|name| {
+                let (_, schema) = current.find_array(current.dataset_row(name).ok()?, array)?;
+                Some(schema.shape.clone())
+            })
+        };
+        atlas.look(py, first).ok().flatten()
+    })
+}
+
+fn rows(py: Python<'_>, atlas: &Atlas, snapshot: &Snapshot, names: &[String]) -> PyResult<Vec<u32>> {
+    let mut rows = Vec::with_capacity(names.len());
+    for name in names {
+        rows.push(snapshot.dataset_row(name).map_err(|error| atlas.dataset_error(py, name, &error))?);
+    }
+    Ok(rows)
+}
+
+fn array_error(py: Python<'_>, atlas: &Atlas, array: &str, error: &Error) -> PyErr {
+    let hint = match error {
+        Error::NotFound { what: "array", .. } => atlas.look(py, |current| {
+            let is_unknown = !current.families().any(|name| name == array);
+            is_unknown.then(|| near::hint(array, current.families()))
+        }),
+        _ => Ok(None),
+    };
+    exception(py, error, &hint.ok().flatten().unwrap_or_default())
+}
