@@ -42,7 +42,7 @@ struct Part {
     /// The bytes of all values.
     bytes: u64,
     cancel: CancelToken,
-    /// Of batches that were sent.
+    /// Of batches that were sent, of this stream or others.
     spare: SpareMemory,
     call: Option<Call>,
 }
@@ -151,8 +151,14 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        let value_bytes = |row: &u32| row_bytes(&snapshot, &ticket.columns, *row);
-        let bytes = rows.iter().map(value_bytes).fold(0u64, u64::saturating_add);
+        let (mut bytes, mut largest) = (0u64, 0);
+        for row in &rows {
+            let row_bytes = row_bytes(&snapshot, &ticket.columns, *row);
+            bytes = bytes.saturating_add(row_bytes);
+            largest = largest.max(row_bytes);
+        }
+        // Batches of one large dataset each are not kept beyond their stream, which keeps one of them.
+        let spare = if largest <= BATCH_BYTES { spare } else { SpareMemory::new(largest.try_into().unwrap_or(0)) };
         let (columns, cancel) = (ticket.columns, CancelToken::new());
         Ok(Part { snapshot, schema, columns, region, rows, bytes, cancel, spare, call })
     }
