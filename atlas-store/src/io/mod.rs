@@ -12,7 +12,7 @@ pub use location::{storage_at, storage_with};
 pub use memory::MemoryStorage;
 pub use object::{ObjectOptions, ObjectStorage};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
@@ -189,7 +189,9 @@ pub trait ObjectReader: Send + Sync + fmt::Debug {
         let bytes = self.read(offset..offset.saturating_add(total))?;
         let mut rest = &bytes[..];
         for place in places {
-            let (own, after) = rest.split_at(place.len());
+            let Some((own, after)) = rest.split_at_checked(place.len()) else {
+                return Err(Error::storage("an object", "a read gave fewer bytes than were asked for"));
+            };
             place.copy_from_slice(own);
             rest = after;
         }
