@@ -105,6 +105,11 @@ fn fits(dtype: DType, kind: u8, itemsize: usize, spelled: &str) -> bool {
 }
 
 fn numbers<T: Element + numpy::Element>(array: &Bound<'_, PyAny>) -> PyResult<Vec<T>> {
+    let mut array = array.clone();
+    if !array.getattr("flags")?.getattr("aligned")?.is_truthy()? {
+        // Cells in the middle of a message, say: they are copied to where they can be read.
+        array = array.call_method0("copy")?;
+    }
     let array = array.cast::<PyArrayDyn<T>>()?;
     let cells = array.try_readonly().map_err(|error| PyBufferError::new_err(error.to_string()))?;
     Ok(cells.as_slice()?.to_vec())

@@ -10,6 +10,7 @@ mod dataset;
 mod error;
 mod from_numpy;
 mod handle;
+mod home;
 mod interrupt;
 mod near;
 mod process;

@@ -2,16 +2,15 @@
 
 use crate::bulk;
 use crate::dataset::DatasetView;
-use crate::error::{checked, exception, raised};
-use crate::near;
+use crate::error::{checked, raised};
+use crate::home::{Opened, open};
 use crate::process;
 use crate::source;
-use atlas_store::{CompactOptions, CreateOptions, Current, Error, Problem, Result, Store};
+use atlas_store::{CompactOptions, CreateOptions, Problem, Store};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PyList};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A store: named datasets, each a bundle of arrays and attributes.
@@ -24,99 +23,12 @@ use std::time::Duration;
 /// unpickled.
 #[pyclass(module = "atlas._atlas", frozen)]
 pub(crate) struct Atlas {
-    opened: Opened,
+    pub(crate) opened: Opened,
     /// The store as a forked process opened it: what its parent had open belongs to that, locks and unflushed changes
     /// included.
-    forked: Mutex<Option<Opened>>,
+    pub(crate) forked: Mutex<Option<Opened>>,
     /// What it was opened with, to open it in another process.
-    source: Py<PyAny>,
-}
-
-/// A store, and the process that opened it.
-struct Opened {
-    process: u32,
-    store: Store,
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if self.process != std::process::id() {
-            // A forked process must not undo what its parent is writing: one more owner, and the store is never dropped.
-            std::mem::forget(self.store.clone());
-        }
-    }
-}
-
-impl Atlas {
-    fn opened(source: &Bound<'_, PyAny>, store: Store) -> PyResult<Self> {
-        let opened = Opened { process: std::process::id(), store };
-        Ok(Atlas { opened, forked: Mutex::new(None), source: source::lasting(source)? })
-    }
-
-    /// The store, in this process. Its locks may be held for as long as a flush takes, which may wait for the interpreter
-    /// in turn: ask it with [`Self::run`], [`Self::look`] and [`Self::is_changed`], or detached.
-    pub(crate) fn store(&self, py: Python<'_>) -> PyResult<Store> {
-        let here = std::process::id();
-        if self.opened.process == here {
-            return Ok(self.opened.store.clone());
-        }
-        let mut forked = self.forked.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = &*forked
-            && opened.process == here
-        {
-            return Ok(opened.store.clone());
-        }
-        let store = open(py, self.source.bind(py))?;
-        *forked = Some(Opened { process: here, store: store.clone() });
-        Ok(store)
-    }
-
-    /// What `look` finds in the metadata, unflushed changes included.
-    pub(crate) fn look<T: Send>(&self, py: Python<'_>, look: impl FnOnce(Current<'_>) -> T + Send) -> PyResult<T> {
-        let store = self.store(py)?;
-        Ok(py.detach(|| store.look(look)))
-    }
-
-    pub(crate) fn is_changed(&self, py: Python<'_>) -> PyResult<bool> {
-        let store = self.store(py)?;
-        Ok(py.detach(|| store.is_changed()))
-    }
-
-    /// What `work` makes of the store, while other threads of Python go on.
-    pub(crate) fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&Store) -> Result<T> + Send) -> PyResult<T> {
-        let store = self.store(py)?;
-        let result = py.detach(|| process::run(|| work(&store)))?;
-        checked(py, result)
-    }
-
-    /// As [`Self::run`]; where `name` is no dataset the error proposes one.
-    pub(crate) fn run_on<T: Send>(
-        &self,
-        py: Python<'_>,
-        name: &str,
-        work: impl FnOnce(&Store) -> Result<T> + Send,
-    ) -> PyResult<T> {
-        let store = self.store(py)?;
-        let result = py.detach(|| process::run(|| work(&store)))?;
-        result.map_err(|error| self.dataset_error(py, name, &error))
-    }
-
-    /// An error about a dataset; where there is no such dataset it proposes one.
-    pub(crate) fn dataset_error(&self, py: Python<'_>, name: &str, error: &Error) -> PyErr {
-        let hint = match error {
-            Error::NotFound { what: "dataset", .. } => {
-                self.look(py, |current| near::hint(name, current.dataset_names())).unwrap_or_default()
-            }
-            _ => String::new(),
-        };
-        exception(py, error, &hint)
-    }
-}
-
-fn open(py: Python<'_>, source: &Bound<'_, PyAny>) -> PyResult<Store> {
-    let storage = source::storage(py, source)?;
-    let opened = py.detach(|| process::run(|| Store::open_on(storage)))?;
-    checked(py, opened)
+    pub(crate) source: Py<PyAny>,
 }
 
 /// What makes an object again from a pickle, and its arguments.
@@ -128,7 +40,7 @@ pub(crate) type Pickled<'py, A> = (Bound<'py, PyAny>, A);
 /// `ConflictError` where there are unflushed changes, which another process could not see.
 fn check_flushed(py: Python<'_>, atlas: &Atlas) -> PyResult<()> {
     if atlas.is_changed(py)? {
-        let location = atlas.opened.store.location();
+        let location = atlas.location_text();
         let message = format!("store {location} has unflushed changes: flush them before it is pickled");
         return Err(raised(py, "ConflictError", &message));
     }
@@ -198,7 +110,7 @@ impl Atlas {
     /// Where the store is: the path or URL, or the repr of the handle.
     #[getter]
     fn location(&self) -> String {
-        self.opened.store.location()
+        self.location_text()
     }
 
     /// The number of the commit that this handle sees: 0 for an empty store, one more after each flush that had changes.
@@ -296,16 +208,20 @@ impl Atlas {
 
     /// Several datasets as one :class:`xarray.Dataset`, along a new leading dimension whose coordinate is ``names``.
     ///
-    /// Each variable is one bulk read. Variables that are the same in all datasets still get the new dimension.
+    /// All variables get the new dimension; a coordinate does where it differs between the datasets. Attributes are those of
+    /// the first. Datasets whose indexes differ are aligned as :func:`xarray.concat` does it, with missing values where one
+    /// has no such label.
+    ///
+    /// Each variable is one bulk read, into memory; datasets that have to be aligned are read one by one.
     ///
     /// Args:
     ///     names: The datasets, in the order that the result has.
     ///     concat_dim: The name of the new dimension.
-    ///     parallel: Whether to decode on all cores.
+    ///     parallel: Whether to read several variables at a time.
     ///
     /// Raises:
-    ///     InvalidArgumentError: ``names`` is empty, or shapes differ; it names the first such dataset.
-    ///     NotFoundError: A dataset does not exist.
+    ///     InvalidArgumentError: ``names`` is empty, or lengths differ without an index to align by; it names the dataset.
+    ///     NotFoundError: A dataset does not exist, or lacks an array that others have.
     #[pyo3(signature = (names, concat_dim="dataset", parallel=true))]
     fn to_xarray_many<'py>(
         slf: Bound<'py, Self>,

@@ -19,7 +19,7 @@ pytest.importorskip("pyarrow.flight")
 import pyarrow as pa  # noqa: E402
 import pyarrow.flight as flight  # noqa: E402
 
-from atlas.flight import _fetch, _stacked  # noqa: E402
+from atlas.flight import _fetch, _stacked, _whole  # noqa: E402
 
 DATASETS = 48
 SLOW = "SELECT count(*) FROM generate_series(1, 1000000000000) WHERE value % 7 = 3"
@@ -78,6 +78,24 @@ def test_a_read_survives_its_server(command, wide, cells, key, at_first_batch, s
         found = client.stacked("x", streams=streams, progress=lambda *numbers: told.append(numbers))
         assert found.tobytes() == cells.tobytes()
         assert told[-1][0] == told[-1][1] and told[-1][2] == DATASETS
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_tickets_of_another_server_are_asked_for_anew(command, wide, cells, monkeypatch, streams):
+    plan, plans = _stacked.Stacks._plan, []
+    with Server(command, wide=wide) as server, atlas.connect(server.uri) as client:
+
+        def planned(self, request, lanes):
+            plans.append(plan(self, request, lanes))
+            if len(plans) == 1:
+                # Without --key, it takes no tickets of the one before, and no call has noticed that it was gone.
+                server.kill()
+                server.start()
+            return plans[-1]
+
+        monkeypatch.setattr(_stacked.Stacks, "_plan", planned)
+        assert client.stacked("x", streams=streams).tobytes() == cells.tobytes()
+        assert len(plans) == 2
 
 
 def test_a_read_of_a_store_that_was_changed_meanwhile_is_of_one_snapshot(command, wide, cells, key, at_first_batch):
@@ -171,6 +189,29 @@ def test_ctrl_c_ends_a_stacked_read(command, wide, progress, at_first_batch):
         wait_for(lambda: not is_running("atlas-flight-read"), "the streams end")
         server.wait_until_idle()
         assert len(client.stacked("x", datasets=["d07"])) == 1
+
+
+def test_ctrl_c_ends_the_read_of_a_dataset(command, wide, at_first_batch, monkeypatch):
+    monkeypatch.setattr(_whole, "_PART_BYTES", 1 << 17)
+    with atlas.Atlas.open(str(wide)) as store:
+        dataset = store.create_dataset("chunked")
+        dataset.define_array("x", "float32", ["y", "x"], [512, 512], [8, 512])
+    with Server(command, wide=wide) as server, atlas.connect(server.uri) as client:
+        stopped = threading.Event()
+
+        def stop():
+            os.kill(server.child.pid, signal.SIGSTOP)
+            stopped.set()
+
+        at_first_batch(stop)
+        thread = interrupt_when(stopped.is_set)
+        with pytest.raises(KeyboardInterrupt):
+            client.to_xarray("chunked")
+        thread.join()
+        os.kill(server.child.pid, signal.SIGCONT)
+        wait_for(lambda: not is_running("atlas-flight-read"), "the streams end")
+        server.wait_until_idle()
+        assert client.to_xarray("chunked")["x"].shape == (512, 512)
 
 
 def test_an_error_of_the_callback_ends_the_read(command, wide):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
+import sys
 import threading
 from decimal import Decimal
 
@@ -12,6 +14,7 @@ from flight_server import Server, argo, command, fleet, fleet_server, wait_for  
 
 import atlas
 from atlas.errors import (
+    CancelledError,
     InvalidArgumentError,
     LimitExceededError,
     NotFoundError,
@@ -191,6 +194,28 @@ def test_a_result_that_is_left_ends_on_the_server(client, fleet_server, leaves):
         with pytest.raises(RuntimeError), batches:
             raise RuntimeError
     del batches
+    fleet_server.wait_until_idle()
+
+
+def test_a_query_that_somebody_else_cancels_says_so(client):
+    import pyarrow.flight as flight
+
+    from atlas.flight import _sql, _wire
+
+    info = client._queries.plan(ENDLESS, None, "tensor")
+    batches = _sql.Batches(client._connection, info, None)
+    next(batches)
+    cancel = flight.Action("CancelFlightInfo", _wire.field(1, info.serialize()))
+    client._connection.call(lambda other, options: list(other.do_action(cancel, options)))
+    with pytest.raises(CancelledError, match="cancel"):
+        for _ in batches:
+            pass
+
+
+def test_a_program_that_leaves_a_result_open_ends(fleet_server):
+    program = f"import atlas; b = atlas.connect({fleet_server.uri!r}).sql_batches({ENDLESS!r}); next(b)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
     fleet_server.wait_until_idle()
 
 

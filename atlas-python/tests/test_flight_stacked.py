@@ -244,6 +244,29 @@ def test_labels_of_a_region_and_of_one_dataset(gridded):
     xr.testing.assert_identical(one, store.to_xarray_many(["run_2"]).compute()["t"])
 
 
+def test_what_cells_mean_is_asked_of_every_dataset(command, tmp_path):
+    path = tmp_path / "notes"
+    times = [np.array([1, 2], "timedelta64[s]"), np.array([1, 2], "timedelta64[ms]"), np.array([1, 2])]
+    texts = [["a", "-"], [np.nan, "c"], ["-", "d"]]
+    with atlas.Atlas.create(str(path)) as store:
+        for number, (lag, text) in enumerate(zip(times, texts)):
+            variable = ("x", np.array(text, dtype=object), {"_FillValue": "-"})
+            ds = xr.Dataset({"lag": ("x", lag), "text": variable, "n": ("x", [5, 6])}, {"step": lag[0]})
+            store.add_xr_dataset(ds.assign_coords(since=("x", lag)), f"d{number}")
+    with Server(command, notes=path) as server, atlas.connect(server.uri) as client:
+        found = client.stacked("text", as_="xarray").values
+        assert found[0].tolist() == ["a", "-"] and np.isnan(found[1][0]) and found[2].tolist() == ["-", "d"]
+        with pytest.raises(InvalidArgumentError, match="lag.*units"):
+            client.stacked("lag", as_="xarray")
+        cells = client.stacked("lag")
+        assert cells.dtype == np.int64 and cells[2].tolist() == [1, 2]
+        alike = client.stacked("lag", datasets=["d1"], as_="xarray")
+        assert alike.dtype.kind == "m" and alike.values.astype("timedelta64[ms]").astype(int).tolist() == [[1, 2]]
+        # A coordinate whose cells are of different kinds is none.
+        assert list(client.stacked("n", as_="xarray").coords) == ["dataset"]
+        assert set(client.stacked("n", where="dataset = 'd0'", as_="xarray").coords) == {"dataset", "since", "step"}
+
+
 def test_a_dimension_with_two_regions_is_refused(gridded):
     _, client = gridded
     with pytest.raises(InvalidArgumentError):

@@ -14,7 +14,7 @@ from atlas.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 
 pytest.importorskip("pyarrow.flight")
 
-from atlas.flight import _described, _labelled, _upload  # noqa: E402
+from atlas.flight import _described, _upload, _whole  # noqa: E402
 
 RNG = np.random.default_rng(11)
 
@@ -94,6 +94,8 @@ def test_a_dataset_is_the_one_that_was_written(written, name):
     for variable in found.variables:
         assert found[variable].dtype == store.to_xarray(name)[variable].dtype
         assert found[variable].encoding == store.to_xarray(name)[variable].encoding
+        fills = [ds[variable].attrs.get("_FillValue") for ds in (found, store.to_xarray(name))]
+        assert type(fills[0]) is type(fills[1])
     if name != "kinds":
         xr.testing.assert_identical(found, DATASETS[name])
 
@@ -108,9 +110,9 @@ def test_a_dataset_in_chunks_is_in_memory(written):
 @pytest.mark.parametrize("name", ["numbers", "in chunks"])
 def test_large_arrays_are_read_in_pieces(written, monkeypatch, name):
     _, client = written
-    monkeypatch.setattr(_labelled, "_PART_BYTES", 40)
+    monkeypatch.setattr(_whole, "_PART_BYTES", 40)
     described = _described.describe(client._queries, "written", name)
-    parts = list(_labelled._parts("written", name, described))
+    parts = list(_whole._parts("written", name, described))
     pieces = [part for part in parts if part.arrays == ("float64",)]
     # Between chunks: of one with all rows, and of two with two rows or one.
     assert [piece.shape for piece in pieces] == ([(3, 4)] if name == "numbers" else [(2, 4), (1, 4)])

@@ -55,6 +55,12 @@ def test_cells_that_do_not_lie_in_c_order(tmp_path):
     assert_identical(through(ds, tmp_path), ds)
 
 
+def test_cells_at_odd_addresses(tmp_path):
+    ds = array(np.frombuffer(b"-" + np.arange(3.0).tobytes(), offset=1))
+    assert not ds.v.values.flags.aligned
+    assert_identical(through(ds, tmp_path), ds)
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_times_of_other_units_become_nanoseconds(tmp_path, unit):
     ds = array(np.array(["2020-02-29T12:34:56", "NaT", "1677-09-22", "2262-04-11"], f"datetime64[{unit}]"))
@@ -63,6 +69,7 @@ def test_times_of_other_units_become_nanoseconds(tmp_path, unit):
     assert back.v.dtype == "datetime64[ns]"
 
 
+@pytest.mark.skipif(xr.Dataset({"v": ("x", np.zeros(1, "M8[s]"))}).v.dtype != "M8[s]", reason="this xarray has nanoseconds only")
 @pytest.mark.parametrize("time", ["1600-01-01", "2300-01-01"])
 def test_times_beyond_nanoseconds_are_refused(tmp_path, time):
     store = Atlas.create(tmp_path / "store")
@@ -77,7 +84,7 @@ def test_durations(tmp_path, unit):
     ds = xr.Dataset({"v": ("x", values, {"long_name": "lag"}), "s": ((), values[0])})
     back = through(ds, tmp_path)
     assert_identical(back, ds)
-    assert back.v.dtype == values.dtype
+    assert back.v.dtype == ds.v.dtype
     # Others see integers of that unit, null where there is no duration.
     view = Atlas.open(tmp_path / "store").open_dataset("d")
     assert view.array_meta("v")["dtype"] == "int64"
@@ -115,7 +122,7 @@ def test_text_that_is_no_unicode_is_repaired(tmp_path):
     assert back.v.attrs == {"title": "café"}
 
 
-@pytest.mark.parametrize("missing", [np.nan, None, pd.NA])
+@pytest.mark.parametrize("missing", [np.nan, None, pd.NA, np.float32("nan")], ids=repr)
 @pytest.mark.parametrize("texts", [["a", "b"], ["a", ""], ["", "-", "--"]])
 def test_missing_text_is_nan(tmp_path, missing, texts):
     ds = array(np.array([*texts, missing], object))
@@ -124,7 +131,13 @@ def test_missing_text_is_nan(tmp_path, missing, texts):
     assert (stats["row_count"], stats["null_count"]) == (len(texts) + 1, 1)
 
 
-@pytest.mark.parametrize("dtype", ["string", "str"])
+@pytest.mark.parametrize("fill_value", ["", "b"])
+def test_missing_text_beside_a_fill_value(tmp_path, fill_value):
+    ds = array(np.array(["a", np.nan], object), _FillValue=fill_value)
+    assert_identical(through(ds, tmp_path), ds)
+
+
+@pytest.mark.parametrize("dtype", ["string", "str"] if int(pd.__version__.split(".")[0]) > 2 else ["string"])
 def test_text_of_pandas(tmp_path, dtype):
     ds = pd.DataFrame({"v": pd.array(["a", None, "c"], dtype=dtype)}, index=pd.Index(["p", "q", "r"], name="x")).to_xarray()
     back = through(ds, tmp_path)
@@ -141,7 +154,6 @@ def test_text_of_pandas(tmp_path, dtype):
         np.array([1.0], "float16"),
         np.array([1.0], np.longdouble),
         pd.Categorical(["a"]),
-        pd.interval_range(0, 1),
     ],
     ids=lambda values: str(values.dtype),
 )
@@ -182,6 +194,7 @@ def test_the_fill_value_is_taken_from_the_attributes(tmp_path, value):
         (np.array(["a", "-"], object), "-"),
         (np.array(["2020-01-01", "NaT"], "datetime64[ns]"), NAT),
         (np.array(["2020-01-01"], "datetime64[ns]"), 0),
+        (np.array(["2020-01-01"], "datetime64[ns]"), 999999.0),
         (np.array([True]), False),
         (np.array([5], "timedelta64[s]"), -1),
         (np.array([5, -1]), np.array([-1])),
@@ -194,11 +207,14 @@ def test_fill_values_of_all_kinds(tmp_path, values, fill_value):
     assert_identical(through(ds, tmp_path), ds)
 
 
-@pytest.mark.parametrize("value, error", [(1000, OverflowError), ("a", TypeError), (1.5, TypeError)])
-def test_fill_values_that_do_not_fit(tmp_path, value, error):
+@pytest.mark.parametrize(
+    "dtype, value, error",
+    [("int8", 1000, OverflowError), ("int8", "a", TypeError), ("int8", 1.5, TypeError), ("float32", "a", TypeError)],
+)
+def test_fill_values_that_do_not_fit(tmp_path, dtype, value, error):
     store = Atlas.create(tmp_path / "store")
     with pytest.raises(error, match="array v"):
-        store.add_xr_dataset(array(np.array([1], "int8"), _FillValue=value), "d")
+        store.add_xr_dataset(array(np.array([1], dtype), _FillValue=value), "d")
     assert store.list_datasets() == []
 
 
@@ -229,6 +245,7 @@ def test_variables_that_were_decoded(tmp_path, values, encoding, fill_value, nul
 
 
 def test_a_packed_variable_is_packed_again(tmp_path):
+    pytest.importorskip("netCDF4")
     ds = xr.Dataset({"t": ("time", [1.5, np.nan, 3.25])}, {"time": pd.date_range("2001-02-03", periods=3)})
     ds.t.encoding = {"dtype": "int16", "scale_factor": 0.25, "add_offset": 1.0, "_FillValue": -99}
     ds.time.encoding = {"units": "hours since 2000-01-01", "calendar": "proleptic_gregorian", "dtype": "int32"}
@@ -287,6 +304,7 @@ def test_datasets_that_others_made(tmp_path):
 
 
 def test_the_source_is_not_changed_and_stays_unloaded(tmp_path):
+    pytest.importorskip("netCDF4")
     ds = array(np.arange(6.0).reshape(2, 3), _FillValue=np.nan, units="m")
     ds.to_netcdf(tmp_path / "file.nc")
     with xr.open_dataset(tmp_path / "file.nc", mask_and_scale=False) as lazy:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import xarray as xr
@@ -41,9 +41,9 @@ class Atlas:
     @staticmethod
     def create(
         source: Source,
-        codec: Literal["auto", "zstd", "lz4", "pco", "none", "uncompressed"] = "auto",
-        meta_format: Literal["json", "msgpack", "mp"] = "json",
-        meta_compression: Literal["none", "uncompressed", "zstd", "lz4"] = "none",
+        codec: str = "auto",
+        meta_format: str = "json",
+        meta_compression: str = "none",
     ) -> Atlas:
         """Creates an empty store, with missing directories, and opens it.
 
@@ -137,16 +137,20 @@ class Atlas:
     ) -> xr.Dataset:
         """Several datasets as one :class:`xarray.Dataset`, along a new leading dimension whose coordinate is ``names``.
 
-        Each variable is one bulk read. Variables that are the same in all datasets still get the new dimension.
+        All variables get the new dimension; a coordinate does where it differs between the datasets. Attributes are those of
+        the first. Datasets whose indexes differ are aligned as :func:`xarray.concat` does it, with missing values where one
+        has no such label.
+
+        Each variable is one bulk read, into memory; datasets that have to be aligned are read one by one.
 
         Args:
             names: The datasets, in the order that the result has.
             concat_dim: The name of the new dimension.
-            parallel: Whether to decode on all cores.
+            parallel: Whether to read several variables at a time.
 
         Raises:
-            InvalidArgumentError: ``names`` is empty, or shapes differ; it names the first such dataset.
-            NotFoundError: A dataset does not exist.
+            InvalidArgumentError: ``names`` is empty, or lengths differ without an index to align by; it names the dataset.
+            NotFoundError: A dataset does not exist, or lacks an array that others have.
         """
     def read_array_across(
         self,

@@ -27,9 +27,10 @@ UnauthenticatedError       PermissionError                  unauthenticated
 PermissionDeniedError      PermissionError                  permission_denied
 UnavailableError           ConnectionError                  unavailable
 DeadlineError              TimeoutError                     deadline_exceeded
+ServerError                RuntimeError                     internal
 =========================  ===============================  =====================
 
-The last four are of servers only.
+The last five are of servers only.
 """
 
 from __future__ import annotations
@@ -164,3 +165,9 @@ class DeadlineError(AtlasError, TimeoutError):
     """A call that took longer than it was given."""
 
     kind = "deadline_exceeded"
+
+
+class ServerError(AtlasError, RuntimeError):
+    """A server that failed, and its log says how; or that answered with what is not the protocol."""
+
+    kind = "internal"

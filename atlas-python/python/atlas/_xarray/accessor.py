@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import xarray as xr
 
-from atlas._xarray.write import add_xr_dataset
-
 if TYPE_CHECKING:
     from atlas._atlas import Atlas
+    from atlas.flight import Client
 
 
 @xr.register_dataset_accessor("atlas")
@@ -20,6 +19,7 @@ class AtlasAccessor:
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
 
-    def write(self, store: Atlas, name: str, chunks: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Adds the dataset to ``store`` under ``name``, as :meth:`atlas.Atlas.add_xr_dataset` does; see there."""
-        add_xr_dataset(store, self._ds, name, chunks)
+    def write(self, store: Atlas | Client, name: str, chunks: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Adds the dataset to ``store`` under ``name``, as its ``add_xr_dataset`` does: see
+        :meth:`atlas.Atlas.add_xr_dataset`, or for a server :meth:`atlas.flight.Client.add_xr_dataset`."""
+        store.add_xr_dataset(self._ds, name, chunks)

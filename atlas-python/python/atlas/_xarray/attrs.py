@@ -35,9 +35,11 @@ is where its dots could be read in several ways; ``timestamps``: the keys of att
 
 FILL_VALUE = "_FillValue"
 
+NOT_A_TIME = -(2**63)
+"""The integer that stands for a time, or a duration, that is none."""
+
 _RESERVED = "_pyatlas_"
 _JSON = "json:"
-_NOT_A_TIME = -(2**63)
 _INT64 = range(-(2**63), 2**63)
 _NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that are no escaped byte
 
@@ -215,7 +217,7 @@ def _is_fill_an_attribute(attributes: Mapping[str, Any], name: str, fill_value: 
         return True
     encoding = _object(attributes, ENCODING).get(name)
     is_decoded = isinstance(encoding, dict) and FILL_VALUE in encoding
-    return not is_decoded and fill_value == fill_value and fill_value != _NOT_A_TIME
+    return not is_decoded and fill_value == fill_value and fill_value != NOT_A_TIME
 
 
 def _object(attributes: Mapping[str, Any], key: str) -> dict[str, Any]:

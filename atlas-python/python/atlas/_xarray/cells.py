@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas._times import nanoseconds
+from atlas._xarray.attrs import NOT_A_TIME
 from atlas.errors import InvalidArgumentError, UnsupportedError, ValueRangeError
 
 Cells = NDArray[Any]
@@ -32,7 +33,6 @@ MISSING_STRINGS = "object"
 """The dtype, among the notes of a dataset, of strings some of which are missing."""
 
 _NUMBERS = frozenset("int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 bool".split())
-_NOT_A_TIME = int(np.iinfo(np.int64).min)
 
 
 @dataclass
@@ -57,7 +57,7 @@ class CellType:
         if kind == "M":
             return cls(variable, TIMESTAMP)
         if kind == "m" and np.datetime_data(dtype)[0] != "generic":
-            return cls(variable, "int64", f"timedelta64{dtype.str[3:]}", _NOT_A_TIME)
+            return cls(variable, "int64", f"timedelta64{dtype.str[3:]}", NOT_A_TIME)
         if isinstance(dtype, np.dtype) and kind in "OSUT" or dtype.name in ("string", "str"):
             return cls(variable, STRING)
         raise UnsupportedError(f"variable {variable!r} is {dtype}, which cannot be stored")
@@ -77,11 +77,11 @@ class CellType:
             cells = cells.astype(self.note, copy=False).view(np.int64)
         cells = cells.astype(numpy_dtype(self.stored), order="C", casting="same_kind", copy=False)
         # Blocks that came over a network may lie at any address.
-        return np.require(cells, requirements="CA")
+        return np.require(cells, requirements=["C", "A"])
 
     def choose_fill_value(self, values: Any) -> None:
         """Where strings are missing and there is no fill value yet, takes a text that no other cell has."""
-        if self.stored != STRING or self.fill_value is not None:
+        if self.stored != STRING or self.fill_value is not None or np.asarray(values).dtype.kind in "SU":
             return
         cells = np.asarray(values, dtype=object).ravel().tolist()
         if any(map(_is_missing, cells)):
@@ -161,4 +161,4 @@ def _in_nanoseconds(values: Cells, variable: str) -> Cells:
 
 def _is_missing(cell: Any) -> bool:
     # NaN, and pandas' own missing values, are not equal to themselves or refuse to say so.
-    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, float) and cell != cell)
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType") or (isinstance(cell, (float, np.floating)) and cell != cell)

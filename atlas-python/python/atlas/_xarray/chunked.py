@@ -41,7 +41,7 @@ def grid(shape: Sequence[int], chunk_shape: Sequence[int]) -> tuple[tuple[int, .
 
 
 def lazy(stored: StoredArray) -> da.Array:
-    """The array, one block and one task for each stored chunk; a slice reads only what it needs of them."""
+    """The array, one block and one task for each stored chunk."""
     return da.from_array(
         stored,
         chunks=grid(stored.shape, stored.chunk_shape),

@@ -54,8 +54,11 @@ def to_xarray_many(
     def read(name: str) -> Cells:
         return arrays[name].decode(store.read_array_across_stacked(name, names))
 
-    with ThreadPoolExecutor() as pool:
-        stacked = dict(zip(arrays, pool.map(read, arrays) if parallel else map(read, arrays)))
+    if parallel:
+        with ThreadPoolExecutor() as pool:
+            stacked = dict(zip(arrays, pool.map(read, arrays)))
+    else:
+        stacked = {name: read(name) for name in arrays}
     # Which arrays are coordinates: as in the first dataset.
     template = assemble(
         attributes[0],

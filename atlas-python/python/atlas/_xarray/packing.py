@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from atlas._xarray.attrs import FILL_VALUE
-from atlas._xarray.cells import STRING, TIMESTAMP, CellType, numpy_dtype
+from atlas._times import nanoseconds
+from atlas._xarray.attrs import FILL_VALUE, NOT_A_TIME
+from atlas._xarray.cells import STRING, TIMESTAMP, CellType
 
 _KEPT = (FILL_VALUE, "missing_value", "scale_factor", "add_offset", "_Unsigned", "units", "calendar")
 
@@ -32,12 +33,14 @@ def packing(variable: xr.Variable, cells: CellType) -> dict[str, Any]:
 
 
 def fill_value_of_attribute(cells: CellType, given: Any) -> Any:
-    """``_FillValue`` as the fill value of the array; None for NaN on integers, which files have and which masks nothing.
-    What else does not fit is left to the store to refuse."""
+    """``_FillValue`` as the fill value of the array; None for one that files have and that masks nothing: NaN on integers,
+    and the number that times were packed as. What else does not fit is left to the store to refuse."""
     value = _scalar(given)
-    if not isinstance(value, float) or not np.issubdtype(numpy_dtype(cells.stored), np.integer):
+    if isinstance(value, np.datetime64):
+        return nanoseconds(value)
+    if not isinstance(value, float) or cells.stored.startswith("float"):
         return value
-    if math.isnan(value):
+    if cells.stored == TIMESTAMP or math.isnan(value):
         return None
     return int(value) if value.is_integer() else value
 
@@ -47,7 +50,7 @@ def comes_back(cells: CellType, given: Any) -> bool:
     value = _scalar(given)
     if cells.stored == STRING:
         return isinstance(value, str)
-    if cells.fill_value is None or cells.note is not None or isinstance(value, np.datetime64) or np.ndim(given):
+    if cells.fill_value is None or cells.note is not None or not isinstance(value, (int, float)) or np.ndim(given):
         return False
     if cells.stored == "float32":
         # The store gives the shortest float that rounds to the fill value.
@@ -63,7 +66,7 @@ def fill_value_of_decoded(cells: CellType, packed: dict[str, Any]) -> Any:
     if cells.stored.startswith("float"):
         return float("nan")
     if cells.stored == TIMESTAMP:
-        return np.datetime64("NaT", "ns")
+        return NOT_A_TIME
     if cells.stored == STRING:
         return wanted if isinstance(wanted, str) else None
     if cells.stored == "bool" or isinstance(wanted, str) or wanted != wanted:

@@ -58,6 +58,7 @@ class StoredArray:
 
     @property
     def ndim(self) -> int:
+        """How many dimensions it has."""
         return len(self.shape)
 
     @property
@@ -96,9 +97,12 @@ class StoredArray:
             # Cells that were not flushed, or that no other process sees, can change without a new snapshot.
             return f"atlas-{uuid.uuid4().hex}"
         store = self.view.store
-        return f"atlas-{tokenize(store.location, store.snapshot, self.view.name, self.name)}"
+        # The declaration, for a store that was made anew in the same place.
+        declared = self.dims, self.shape, self.chunk_shape, self.stored, self.note
+        return f"atlas-{tokenize(store.location, store.snapshot, self.view.name, self.name, *declared)}"
 
     def __dask_tokenize__(self) -> str:
+        """For what dask and xarray name after it."""
         return self.token()
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
 from atlas._xarray import attrs
-from atlas._xarray.cells import CellType
+from atlas._xarray.cells import STRING, CellType
 from atlas._xarray.packing import comes_back, fill_value_of_attribute, fill_value_of_decoded, packing
 from atlas.errors import InvalidArgumentError, UnsupportedError
 
@@ -32,7 +32,8 @@ def add_xr_dataset(store: Atlas, ds: xr.Dataset, name: str, chunks: Chunks | Non
     Missing values: the ``_FillValue`` of ``attrs`` becomes the fill value of the array. A variable that was decoded from a
     file, which has it in ``encoding``, is null where it is missing in memory: NaN, NaT, or that value.
 
-    Cost: variables of dask are computed, and written, one block after the other; one block is in memory at a time.
+    Cost: variables of dask are computed, and written, one block after the other; one block is in memory at a time. Others
+    are loaded whole, one after the other.
 
     Raises AlreadyExistsError; UnsupportedError for dtypes and indexes that cannot be stored; InvalidArgumentError for
     names, chunks and attributes; AttributeTypeError; ValueRangeError for times outside of 1677 to 2262.
@@ -61,7 +62,7 @@ class _Plan:
     variable: xr.Variable
     cells: CellType
     chunk_shape: list[int]
-    #: The attributes that are stored as such.
+    #: The attributes without what the fill value of the array tells.
     attrs: dict[Any, Any]
     #: How it was packed in a file.
     packing: dict[str, Any]
@@ -88,6 +89,13 @@ class _Plan:
         for start, values in parts:
             view.write_array(self.name, start, self.cells.encode(values))
 
+    def attributes(self) -> dict[Any, Any]:
+        """The attributes that are stored as such."""
+        if self.cells.note is None or attrs.FILL_VALUE not in self.variable.attrs:
+            return self.attrs
+        # The fill value of cells that a note explains is not taken for an attribute.
+        return {attrs.FILL_VALUE: self.cells.fill_value, **self.attrs}
+
 
 def _plan(ds: xr.Dataset, chunks: Chunks) -> list[_Plan]:
     for name, index in ds.xindexes.items():
@@ -111,6 +119,8 @@ def _plan(ds: xr.Dataset, chunks: Chunks) -> list[_Plan]:
             # Where variables were decoded, fill values are taken to be part of that.
             if comes_back(cells[name], fill_value) and not any(packed.values()):
                 del kept[attrs.FILL_VALUE]
+            elif cells[name].stored == STRING:
+                kept[attrs.FILL_VALUE] = cells[name].fill_value
         chunk_shape = _chunk_shape(name, variable, chunks.get(name))
         plans.append(_Plan(name, variable, cells[name], chunk_shape, kept, packed[name]))
     return plans
@@ -120,7 +130,7 @@ def _attributes(ds: xr.Dataset, plans: list[_Plan]) -> dict[str, Any]:
     packed = {plan.name: plan.packing for plan in plans if plan.packing}
     return attrs.encode(
         ds.attrs,
-        {plan.name: plan.attrs for plan in plans},
+        {plan.name: plan.attributes() for plan in plans},
         [str(name) for name in ds.coords],
         packed,
         {plan.name: plan.cells.note for plan in plans if plan.cells.note},

@@ -9,12 +9,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import InvalidArgumentError
-from atlas.flight.errors import ServerError
 
 if TYPE_CHECKING:
     from atlas.flight.client import Client
 
-__all__ = ["Client", "ServerError", "connect"]
+__all__ = ["Client", "connect"]
 
 
 def connect(

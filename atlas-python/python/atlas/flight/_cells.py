@@ -10,7 +10,7 @@ import numpy as np
 
 from atlas.flight._arrow import pyarrow
 from atlas.flight._extension import parameters
-from atlas.flight.errors import ServerError
+from atlas.errors import ServerError
 
 _EXTENSION = b"ARROW:extension:metadata"
 

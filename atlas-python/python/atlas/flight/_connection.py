@@ -13,7 +13,8 @@ from atlas.errors import DeadlineError, InvalidArgumentError, UnauthenticatedErr
 from atlas.flight._address import Address
 from atlas.flight._arrow import flight, pyarrow
 from atlas.flight._attend import attend
-from atlas.flight.errors import ServerError, fail, translated
+from atlas.errors import ServerError
+from atlas.flight.errors import fail, translated
 
 T = TypeVar("T")
 

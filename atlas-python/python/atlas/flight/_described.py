@@ -40,8 +40,15 @@ class Described:
 
     @property
     def declared(self) -> dict[str, tuple[tuple[str, ...], Any]]:
-        """Dimensions and fill value of each array."""
-        return {name: (array.dims, array.fill) for name, array in self.arrays.items()}
+        """Dimensions and fill value of each array, as a store gives it."""
+        return {name: (array.dims, as_stored(array.fill)) for name, array in self.arrays.items()}
+
+
+def as_stored(fill: Any | None) -> Any | None:
+    """A fill value as `DatasetView.array_fill_value` gives it: a scalar of Python, of times the nanoseconds since 1970."""
+    if isinstance(fill, np.datetime64):
+        return int(fill.astype(np.int64))
+    return fill.item() if isinstance(fill, np.generic) else fill
 
 
 def describe(queries: Queries, store: str, dataset: str) -> Described:
@@ -53,7 +60,8 @@ def describe(queries: Queries, store: str, dataset: str) -> Described:
     of = f"WHERE dataset = {literal(dataset)}"
     tables = quoted(store)
     sql = (
-        f"SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape, chunk_shape FROM {tables}.arrays {of} "
+        "SELECT 'array' AS what, array AS name, dtype AS type, fill_value AS value, dims, shape, chunk_shape "
+        f"FROM {tables}.arrays {of} "
         f"UNION ALL SELECT 'attribute', key, type, value, NULL, NULL, NULL FROM {tables}.attributes {of} "
         f"UNION ALL SELECT 'dataset', dataset, NULL, NULL, NULL, NULL, NULL FROM {tables}.datasets {of}"
     )

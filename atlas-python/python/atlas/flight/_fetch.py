@@ -104,8 +104,6 @@ class Fetch:
         )
         self._workers = 1 if in_order else max(1, min(streams, parts))
         self._one_connection = 0 <= info.total_bytes < _ONE_CONNECTION_BYTES
-        #: Whether a connection was lost on the way.
-        self.was_lost = False
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._running = 0
@@ -114,35 +112,36 @@ class Fetch:
         self._bytes = self._rows = 0
 
     def run(self, progress: Progress) -> None:
-        """Reads it all. Ctrl-C, and an error of the callback, end the calls at the server.
+        """Reads it all. Ctrl-C, and an error of the callback, end the calls at the server. After an error, batches that are
+        on the way may still be given.
 
         Raises:
             AtlasError: what a call fails with, after the attempts that a lost connection is given.
             Uneven: see there.
         """
         self._running = self._workers
-        threads = [
-            threading.Thread(target=self._work, args=(worker,), name="atlas-flight-read", daemon=True)
-            for worker in range(self._workers)
-        ]
         try:
-            for thread in threads:
-                thread.start()
-            with self._changed:
-                while self._running and self._error is None:
-                    self._changed.wait(_PROGRESS_SECONDS if progress.wanted else None)
-                    progress.show(self._bytes, self._rows)
+            for worker in range(self._workers):
+                threading.Thread(target=self._work, args=(worker,), name="atlas-flight-read", daemon=True).start()
+            while self._waits(_PROGRESS_SECONDS if progress.wanted else None):
+                progress.show(self._bytes, self._rows)
         finally:
-            self._stop()
-        for thread in threads:
-            thread.join()
+            self.stop()
         if self._error is not None:
             raise self._error
         if self._rows != self._total:
             raise CorruptError(f"the read ended after {self._rows} datasets, {self._total} were announced")
         progress.show(self._bytes, self._rows, last=True)
 
-    def _stop(self) -> None:
+    def _waits(self, seconds: float | None) -> bool:
+        """Waits for the end, or so long; whether there is more to come."""
+        with self._changed:
+            if self._running and self._error is None:
+                self._changed.wait(seconds)
+            return self._running > 0 and self._error is None
+
+    def stop(self) -> None:
+        """Ends the calls at the server; what has not come does not."""
         self._stopping.set()
         with self._changed:
             streams = list(self._streams)
@@ -183,7 +182,6 @@ class Fetch:
                 if part.given > given:
                     patience.renew()
                 wait = patience.next_wait(error)
-                self.was_lost = True
             self._stopping.wait(wait)
 
     def _attempt(self, part: _Part, lane: int) -> None:

@@ -1,10 +1,9 @@
-"""Answers as xarray has them: dimensions, coordinates and attributes, as they were written."""
+"""Stacked reads as xarray has them: dimensions, coordinates and attributes, as they were written."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,147 +11,151 @@ import numpy as np
 import xarray as xr
 
 from atlas._xarray import attrs
-from atlas._xarray.cells import decode_cells
-from atlas._xarray.read import assemble
+from atlas._xarray.cells import MISSING_STRINGS, decode_cells
 from atlas.errors import ConflictError, InvalidArgumentError, NotFoundError
-from atlas.flight._described import Array, Described, describe
-from atlas.flight._sql import Queries
+from atlas.flight._cells import Column
+from atlas.flight._described import Described, as_stored, describe
+from atlas.flight._sql import Queries, literal, quoted
 from atlas.flight._stacked import Request, Stack, Stacks
 
 #: The leading dimension of a stacked read, and the coordinate of names along it.
 DATASET = "dataset"
 
-# A dataset is read in pieces of about so many bytes, several at a time: arrays together, or slabs of one.
-_PART_BYTES = 32 << 20
-_PARTS_AT_A_TIME = 4
+# Dimensions, and cells.
+Variable = tuple[tuple[str, ...], Any]
 
 
 class Labels:
-    """Makes datasets of xarray of what a server gives."""
+    """Makes a dataset of xarray of the answer to a stacked read."""
 
-    def __init__(self, queries: Queries, stacks: Stacks) -> None:
+    def __init__(self, queries: Queries, stacks: Stacks, request: Request, stack: Stack) -> None:
         self._queries = queries
         self._stacks = stacks
+        self._request = request
+        self._stack = stack
+        self._regions = _regions(request, stack)
+        self._notes: dict[str, dict[str, str]] | None = None
 
-    def one(self, store: str, name: str) -> xr.Dataset:
-        """One whole dataset, as it was written."""
-        described = describe(self._queries, store, name)
-        cells = {array: np.empty(known.shape, known.dtype) for array, known in described.arrays.items()}
+    def dataset(self) -> xr.Dataset:
+        """The arrays of the read, with the coordinates of their dimensions.
 
-        def read(part: Request) -> None:
-            stack = self._stacks.read(part, streams=1)
-            for column, stacked in zip(stack.columns, stack.cells, strict=True):
-                start, shape = part.start or (0,) * len(column.dims), part.shape or cells[column.name].shape
-                if column.shape != shape or column.dtype != cells[column.name].dtype:
-                    raise ConflictError(f"dataset {name} was changed while it was read: read it again")
-                region = tuple(slice(low, low + extent) for low, extent in zip(start, shape, strict=True))
-                cells[column.name][region] = stacked[0]
-
-        with ThreadPoolExecutor(_PARTS_AT_A_TIME, "atlas-flight-part") as pool:
-            list(pool.map(read, _parts(store, name, described)))
-        notes = attrs.decode_dtypes(described.attributes)
-        data = {name: decode_cells(cells[name], notes.get(name), array.fill) for name, array in described.arrays.items()}
-        return assemble(described.attributes, described.declared, data)
-
-    def many(self, request: Request, stack: Stack) -> xr.Dataset:
-        """The arrays of a stacked read, with the coordinates of their dimensions."""
-        described = describe(self._queries, request.store, str(stack.names[0])) if len(stack.names) else Described({}, {})
-        regions = _regions(request, stack)
-        variables: dict[str, tuple[tuple[str, ...], Any]] = {DATASET: ((DATASET,), stack.names.astype(str))}
-        declared = described.declared | {
-            column.name: ((DATASET, *column.dims), column.fill) for column in stack.columns
-        }
-        whole = stack.arrays()
-        for column in stack.columns:
+        Raises:
+            InvalidArgumentError: where they cannot be one dataset.
+            ConflictError: where the store was changed meanwhile.
+        """
+        described = self._first()
+        variables: dict[str, Variable] = {DATASET: ((DATASET,), self._stack.names.astype(str))}
+        declared = dict(described.declared)
+        for column, cells in zip(self._stack.columns, self._stack.arrays().values(), strict=True):
             if DATASET in column.dims or column.name == DATASET:
                 raise InvalidArgumentError(
-                    f'array {column.name} has a dimension or name "{DATASET}", which is that of the datasets: use as_="numpy"'
+                    f'array {column.name} has a dimension or name "{DATASET}", the name of the new axis: use as_="numpy"'
                 )
-            variables[column.name] = ((DATASET, *column.dims), whole[column.name])
-        extents = {
-            dim: extent for dims, cells in variables.values() for dim, extent in zip(dims, cells.shape, strict=True)
-        }
-        for name, found in self._coordinates(request, stack, described, regions).items():
-            fits = all(cells == extents.get(dim) for dim, cells in zip(found[0], found[1].shape, strict=True))
-            if name not in variables and fits:
-                variables[name] = found
-        return _dataset(variables, described, declared, coords={DATASET, *variables} - set(request.arrays))
+            declared[column.name] = (DATASET, *column.dims), as_stored(column.fill)
+            variables[column.name] = (DATASET, *column.dims), self._decoded(column, cells)
+        extents: dict[str, int] = {}
+        for dims, cells in variables.values():
+            extents |= zip(dims, cells.shape, strict=True)
+        coords = {DATASET}
+        for name, (dims, cells) in self._coordinates(described).items():
+            if cells.shape == tuple(extents[dim] for dim in dims):
+                variables[name] = dims, cells
+                coords.add(name)
+        return _assembled(variables, coords, described.attributes, declared)
 
-    def _coordinates(
-        self, request: Request, stack: Stack, described: Described, regions: Mapping[str, tuple[int, int] | None]
-    ) -> dict[str, tuple[tuple[str, ...], Any]]:
-        """The coordinates of the dimensions, and others along them: without the dataset's axis where all datasets agree."""
-        found = _told(stack)
+    def _first(self) -> Described:
+        """What the first dataset says of attributes and coordinates."""
+        if not len(self._stack.names):
+            return Described({}, {})
+        try:
+            return describe(self._queries, self._request.store, str(self._stack.names[0]))
+        except NotFoundError:
+            raise _changed() from None
+
+    def _coordinates(self, described: Described) -> dict[str, Variable]:
+        """The coordinates along the dimensions of the read: without the dataset's axis where all datasets agree."""
+        found = self._told()
         _, _, names = attrs.decode(described.attributes, described.declared)
-        names |= {dim for dim in regions if dim in described.arrays and described.arrays[dim].dims == (dim,)}
-        wanted: dict[tuple[str, ...], list[str]] = {}
-        for name in sorted(names - found.keys() - set(request.arrays) - {DATASET}):
+        names |= {dim for dim in self._regions if dim in described.arrays and described.arrays[dim].dims == (dim,)}
+        together: dict[tuple[str, ...], list[str]] = {}
+        for name in sorted(names - found.keys() - set(self._request.arrays) - {DATASET}):
             dims = described.arrays[name].dims
-            if all(dim in regions for dim in dims):
-                wanted.setdefault(dims, []).append(name)
-        for dims, group in wanted.items():
-            found |= self._read_coordinates(request, stack, dims, group, regions)
+            if all(dim in self._regions for dim in dims):
+                together.setdefault(dims, []).append(name)
+        for dims, group in together.items():
+            found |= self._read(dims, group)
         return found
 
-    def _read_coordinates(
-        self,
-        request: Request,
-        stack: Stack,
-        dims: tuple[str, ...],
-        names: list[str],
-        regions: Mapping[str, tuple[int, int] | None],
-    ) -> dict[str, tuple[tuple[str, ...], Any]]:
-        asked = replace(
-            request, arrays=tuple(names), datasets=tuple(stack.names), where=None, start=None, shape=None, missing="null"
-        )
-        bounds = [region for dim in dims if (region := regions[dim]) is not None]
+    def _told(self) -> dict[str, Variable]:
+        """The coordinates that came with the answer: all datasets have the same cells."""
+        told = json.loads(self._stack.metadata.get(b"atlas.coords", b"{}"))
+        found: dict[str, Variable] = {}
+        for dim, coordinate in told.items():
+            values, kind = coordinate["values"], coordinate["dtype"]
+            # A null is NaN or infinite: which one, only reading tells. So it is with what counts something else.
+            if None in values or kind in ("string", "binary", "int64") or dim in self._request.arrays:
+                continue
+            if kind.startswith("timestamp"):
+                found[dim] = (dim,), np.array(values, np.int64).view("datetime64[ns]")
+            else:
+                found[dim] = (dim,), np.array(values, kind)
+        return found
+
+    def _read(self, dims: tuple[str, ...], names: list[str]) -> dict[str, Variable]:
+        """Coordinates with these dimensions, of the same datasets and region."""
+        datasets = tuple(self._stack.names)
+        asked = Request(self._request.store, tuple(names), datasets, missing="null")
+        bounds = [region for dim in dims if (region := self._regions[dim]) is not None]
         if bounds:
             asked = replace(asked, start=tuple(low for low, _ in bounds), shape=tuple(size for _, size in bounds))
         try:
             read = self._stacks.read(asked)
+            if tuple(read.names) != datasets:
+                raise _changed()
+            arrays = zip(read.columns, read.arrays().values(), strict=True)
+            decoded = {column.name: self._decoded(column, cells) for column, cells in arrays}
         except (InvalidArgumentError, NotFoundError):
             if len(names) == 1:
                 # What does not fit the region, or has another rank elsewhere, is no coordinate of this answer.
                 return {}
-            alone = [self._read_coordinates(request, stack, dims, [name], regions) for name in names]
-            return {name: found for part in alone for name, found in part.items()}
-        if read.names.tolist() != stack.names.tolist():
-            raise ConflictError("the store was changed while it was read: read it again")
-        found = {}
-        for name, cells in read.arrays().items():
-            if cells.ndim == 1 + len(dims):
-                found[name] = (dims, cells[0]) if _agree(cells) else ((DATASET, *dims), cells)
-        return found
+            return {name: found for one in names for name, found in self._read(dims, [one]).items()}
+        return {
+            name: (dims, cells[0]) if _agree(cells) else ((DATASET, *dims), cells)
+            for name, cells in decoded.items()
+            if cells.ndim == 1 + len(dims)
+        }
 
+    def _decoded(self, column: Column, cells: Any) -> Any:
+        """Cells as the values that were written, where the store's dtype does not say it.
 
-def _parts(store: str, name: str, described: Described) -> Iterator[Request]:
-    """The reads that give all arrays of a dataset."""
-    together: list[str] = []
-    left = _PART_BYTES
-    for array, known in described.arrays.items():
-        if known.nbytes > _PART_BYTES:
-            whole = Request(store, (array,), (name,))
-            yield from (replace(whole, start=start, shape=shape) for start, shape in _slabs(known))
-            continue
-        if known.nbytes > left:
-            yield Request(store, tuple(together), (name,))
-            together, left = [], _PART_BYTES
-        together.append(array)
-        left -= known.nbytes
-    if together:
-        yield Request(store, tuple(together), (name,))
+        Raises:
+            InvalidArgumentError: where the datasets' are of different kinds.
+        """
+        if column.dtype.kind != "O" and column.dtype != np.int64:
+            return cells
+        if self._notes is None:
+            self._notes = self._all_notes()
+        notes = [self._notes.get(dataset, {}).get(column.name) for dataset in self._stack.names]
+        distinct = set(notes)
+        if distinct <= {None}:
+            return cells
+        if distinct <= {None, MISSING_STRINGS} and column.fill is not None:
+            marked = np.array([note is not None for note in notes])
+            values = cells.copy()
+            values[marked] = decode_cells(cells[marked], MISSING_STRINGS, column.fill)
+            return values
+        if len(distinct) > 1 or MISSING_STRINGS in distinct:
+            raise InvalidArgumentError(
+                f'array {column.name} has different units, or missing texts, in its datasets: use as_="numpy"'
+            )
+        return decode_cells(cells, notes[0], column.fill)
 
-
-def _slabs(array: Array) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Start and shape of the regions of a large array, cut along its first axis that can be cut, between chunks."""
-    axis = next(axis for axis, extent in enumerate(array.shape) if extent > 1)
-    extent, chunk = array.shape[axis], max(1, array.chunk_shape[axis])
-    thickness = max(1, _PART_BYTES * extent // array.nbytes)
-    step = max(chunk, thickness // chunk * chunk)
-    for low in range(0, extent, step):
-        size = min(step, extent - low)
-        start = tuple(low if place == axis else 0 for place in range(len(array.shape)))
-        yield start, tuple(size if place == axis else whole for place, whole in enumerate(array.shape))
+    def _all_notes(self) -> dict[str, dict[str, str]]:
+        """What the cells of arrays are, by dataset, of those where the store's dtypes do not say it."""
+        store = self._request.store
+        sql = f"SELECT dataset, value FROM {quoted(store)}.attributes WHERE key = {literal(attrs.NOTES)}"
+        rows = self._queries.of_store(store, sql).to_pylist()
+        return {row["dataset"]: attrs.decode_dtypes({attrs.NOTES: row["value"]}) for row in rows}
 
 
 def _regions(request: Request, stack: Stack) -> dict[str, tuple[int, int] | None]:
@@ -172,48 +175,29 @@ def _regions(request: Request, stack: Stack) -> dict[str, tuple[int, int] | None
     return regions
 
 
-def _told(stack: Stack) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """The coordinates that came with the answer, on which all datasets agree."""
-    told = json.loads(stack.metadata.get(b"atlas.coords", b"{}"))
-    found: dict[str, tuple[tuple[str, ...], Any]] = {}
-    for dim, coordinate in told.items():
-        # A null is NaN or infinite: which one, only reading tells.
-        if None in coordinate["values"]:
-            continue
-        kind = coordinate["dtype"]
-        dtype = np.dtype(object if kind == "string" else "datetime64[ns]" if kind.startswith("timestamp") else kind)
-        if kind != "binary":
-            integers = np.int64 if dtype.kind == "M" else dtype
-            found[dim] = ((dim,), np.array(coordinate["values"], integers).astype(dtype))
-    return found
+def _changed() -> ConflictError:
+    return ConflictError("the store was changed while it was read: read it again")
 
 
 def _agree(cells: Any) -> bool:
     """Whether all datasets have the same cells, NaN for NaN."""
-    if not len(cells):
-        return False
     first = cells[:1]
-    same = cells == first
-    if cells.dtype.kind in "fM":
-        same |= np.isnan(cells) & np.isnan(first) if cells.dtype.kind == "f" else np.isnat(cells) & np.isnat(first)
-    return bool(np.all(same))
+    return len(cells) > 0 and bool(np.all((cells == first) | ((cells != cells) & (first != first))))
 
 
-def _dataset(
-    variables: Mapping[str, tuple[tuple[str, ...], Any]],
-    described: Described,
-    declared: Mapping[str, tuple[tuple[str, ...], Any]],
+def _assembled(
+    variables: Mapping[str, Variable],
     coords: set[str],
+    attributes: Mapping[str, Any],
+    declared: Mapping[str, tuple[tuple[str, ...], Any]],
 ) -> xr.Dataset:
     """Variables with the attributes that a dataset's say they have."""
-    dataset_attrs, variable_attrs, _ = attrs.decode(described.attributes, declared)
-    encodings = attrs.decode_encodings(described.attributes, declared)
-    notes = attrs.decode_dtypes(described.attributes)
-    made = {}
-    for name, (dims, cells) in variables.items():
-        fill = declared[name][1] if name in declared else None
-        cells = decode_cells(cells, notes.get(name), fill)
-        made[name] = xr.Variable(dims, cells, variable_attrs.get(name), encodings.get(name))
+    dataset_attrs, variable_attrs, _ = attrs.decode(attributes, declared)
+    encodings = attrs.decode_encodings(attributes, declared)
+    made = {
+        name: xr.Variable(dims, cells, variable_attrs.get(name), encodings.get(name))
+        for name, (dims, cells) in variables.items()
+    }
     return xr.Dataset(
         {name: variable for name, variable in made.items() if name not in coords},
         {name: variable for name, variable in made.items() if name in coords},

@@ -13,7 +13,7 @@ from atlas.flight._arrow import flight, pyarrow
 from atlas.flight._connection import Connection, Headers
 from atlas.flight._progress import Callback, Progress
 from atlas.flight._session import Session
-from atlas.flight.errors import ServerError
+from atlas.errors import ServerError
 
 _FORMATS = ("tensor", "nested", "json", "omit")
 

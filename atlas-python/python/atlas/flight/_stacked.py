@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from atlas.errors import CancelledError, InvalidArgumentError, NotFoundError, PermissionDeniedError
+from atlas.errors import InvalidArgumentError, NotFoundError, PermissionDeniedError
 from atlas.flight._arrow import flight
 from atlas.flight._cells import Column
 from atlas.flight._connection import Connection
 from atlas.flight._fetch import Fetch, Uneven, patiently
 from atlas.flight._progress import Callback, Progress
-from atlas.flight.errors import ServerError
+from atlas.errors import ServerError
 
 _LOG = logging.getLogger("atlas.flight")
 
@@ -129,9 +129,11 @@ class Stacks:
         progress: bool | Callback | None = None,
         streams: int | None = None,
         may_be_ragged: bool = True,
+        running: list[Fetch] | None = None,
     ) -> Stack:
         """Reads it all. Where the connection is lost, the read goes on where it was, as far as the server takes its tickets:
-        one that was started again with another key, or on a later snapshot, is asked anew, once.
+        one that was started again with another key, or on a later snapshot, is asked anew, once. Who runs this in another
+        thread ends it by what it puts into `running`.
 
         Raises:
             AtlasError: what the server says is wrong, or a connection that is lost for longer than 16 seconds.
@@ -144,18 +146,22 @@ class Stacks:
             if not may_be_ragged:
                 stack.refuse_ragged()
             fetch = Fetch(self._connection, info, stack.take, streams)
+            if running is not None:
+                running.append(fetch)
             try:
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack
             except Uneven:
+                stack = Stack(info.schema, info.total_records)
                 fetch = Fetch(self._connection, info, stack.take, streams=0)
                 fetch.run(Progress(progress, info.total_bytes, info.total_records))
                 return stack
-            except (PermissionDeniedError, NotFoundError, CancelledError):
-                if asked_again or not fetch.was_lost:
+            except (PermissionDeniedError, NotFoundError) as error:
+                # The plan was good a moment ago: it is another server by now, or at another snapshot.
+                if asked_again:
                     raise
                 asked_again = True
-                _LOG.info("the server does not take the tickets from before it was lost: the read begins anew")
+                _LOG.info("the server does not take its tickets any more (%s): the read begins anew", error)
 
     def _plan(self, request: Request, streams: int) -> Any:
         descriptor = flight.FlightDescriptor.for_command(request.command(streams * _PARTS_OF_A_STREAM))

@@ -58,7 +58,8 @@ class _Array:
         if shape is not None:
             said["atlas.shape"] = json.dumps(list(shape))
         if self.fill is not None:
-            said["atlas.fill_value"] = _text(self.fill)
+            is_time = self.dtype == "timestamp_nanoseconds"
+            said["atlas.fill_value"] = _text(np.datetime64(self.fill, "ns") if is_time else self.fill)
         return pyarrow.field(name, kind, metadata=said)
 
 

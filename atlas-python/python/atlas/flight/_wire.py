@@ -5,7 +5,7 @@ Their layout is that of Apache Arrow's `FlightSql.proto` and `Flight.proto`.
 
 from __future__ import annotations
 
-from atlas.flight.errors import ServerError
+from atlas.errors import ServerError
 
 _TYPE_URL = "type.googleapis.com/arrow.flight.protocol.sql."
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import pyarrow
     import xarray as xr
 
-    from atlas.flight._labelled import Labels
-
 ArrayFormat = Literal["tensor", "nested", "json", "omit"]
 Missing = Literal["error", "skip", "null"]
 
@@ -171,7 +169,9 @@ class Client:
         )
         stack = self._stacks.read(request, progress=progress, streams=streams, may_be_ragged=ragged != "error")
         if as_ == "xarray":
-            found = self._labels().many(request, stack)
+            from atlas.flight._labelled import Labels
+
+            found = Labels(self._queries, self._stacks, request, stack).dataset()
             return found[arrays] if isinstance(arrays, str) else found
         cells: dict[str, Any] = dict(stack.lists() if ragged == "list" else stack.arrays())
         return cells[arrays] if isinstance(arrays, str) else cells
@@ -188,7 +188,9 @@ class Client:
         """
         if not isinstance(name, str):
             raise InvalidArgumentError(f"a dataset's name is a text, not {name!r}")
-        return self._labels().one(self._named(store), name)
+        from atlas.flight._whole import read_dataset
+
+        return read_dataset(self._queries, self._stacks, self._named(store), name)
 
     def add_xr_dataset(
         self,
@@ -213,11 +215,6 @@ class Client:
         from atlas.flight._upload import Uploads
 
         Uploads(self._connection, self._queries).add(self._named(store), name, ds, chunks)
-
-    def _labels(self) -> Labels:
-        from atlas.flight._labelled import Labels
-
-        return Labels(self._queries, self._stacks)
 
     # What there is
 
@@ -255,12 +252,17 @@ class Client:
     def arrays(self, store: str | None = None) -> pyarrow.Table:
         """The arrays of a store: a row for each name, with its `dtype`, its `dims` and `shape` where all datasets have the
         same (else null), how many `datasets` have it, and its `stored_bytes`. Reads no cell."""
-        same = "CASE WHEN count(DISTINCT {0}) = 1 THEN first_value({0}) END AS {0}"
         store = self._named(store)
+        same = "CASE WHEN count(DISTINCT {0}) = 1 THEN first_value({0}) END AS {0}"
+        # Of many arrays, few are unlike each other.
+        alike = (
+            "SELECT array, dtype, dims, shape, count(*) AS datasets, sum(stored_bytes) AS stored_bytes "
+            f"FROM {quoted(store)}.arrays GROUP BY array, dtype, dims, shape"
+        )
         return self._queries.of_store(
             store,
-            f"SELECT array, min(dtype) AS dtype, {same.format('dims')}, {same.format('shape')}, count(*) AS datasets, "
-            f"sum(stored_bytes) AS stored_bytes FROM {quoted(store)}.arrays GROUP BY array ORDER BY array",
+            f"SELECT array, min(dtype) AS dtype, {same.format('dims')}, {same.format('shape')}, sum(datasets) AS datasets, "
+            f"sum(stored_bytes) AS stored_bytes FROM ({alike}) GROUP BY array ORDER BY array",
         )
 
     def _named(self, store: str | None) -> str:

@@ -15,6 +15,7 @@ from atlas.errors import (
     LimitExceededError,
     NotFoundError,
     PermissionDeniedError,
+    ServerError,
     StoreNotFoundError,
     UnauthenticatedError,
     UnavailableError,
@@ -22,13 +23,7 @@ from atlas.errors import (
     UnsupportedVersionError,
 )
 
-__all__ = ["ServerError", "fail", "translated"]
-
-
-class ServerError(AtlasError, RuntimeError):
-    """The server failed, and its log says how; or it answered with what is not the protocol."""
-
-    kind = "internal"
+__all__ = ["fail", "translated"]
 
 
 # How pyarrow says each gRPC code, in front of the server's message; its own classes fold several codes into one.
