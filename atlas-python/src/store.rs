@@ -347,7 +347,7 @@ impl Atlas {
     ///     ``deleted_objects`` and ``deleted_bytes`` (files deleted), ``retained_bytes`` (kept until their retention is over).
     ///
     /// Raises:
-    ///     ConflictError: Another writer is at work on the store.
+    ///     ConflictError: Another writer, or another thread with this handle, is at work on the store.
     #[pyo3(signature = (retention=3600.0))]
     fn compact<'py>(&self, py: Python<'py>, retention: f64) -> PyResult<Bound<'py, PyDict>> {
         let retention = Duration::try_from_secs_f64(retention)

@@ -12,6 +12,10 @@ import pytest
 from atlas import Atlas, errors
 
 
+# Processes with threads that fork are what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
 def cells_of(index: int) -> np.ndarray:
     return np.arange(3000, dtype="int64") * (index + 1)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from flight_server import Command, Server, command, fleet, fleet_server  # noqa: F401
 
-import atlas
+pytest.importorskip("pyarrow")
+
+import atlas  # noqa: E402  after what it is skipped for
 from atlas.errors import DeadlineError, InvalidArgumentError, StoreNotFoundError, UnauthenticatedError, UnavailableError
 
 PASSWORD = "correct: horse"

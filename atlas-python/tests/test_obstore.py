@@ -1,5 +1,6 @@
 """Stores on handles of obstore, and on S3."""
 
+import multiprocessing
 import pickle
 import subprocess
 import sys
@@ -187,6 +188,30 @@ def test_a_store_on_s3_survives_a_pickle(endpoint):
         add(store, "a")
     check(pickle.loads(pickle.dumps(store)), {"a": 0})
     assert pickle.loads(pickle.dumps(store.open_dataset("a"))).get_attribute("offset") == 0
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_reads_and_writes_s3_through_the_handle_it_inherited(endpoint):
+    place = bucket(endpoint, "forked")
+    with Atlas.create(place) as store:
+        add(store, "a")
+    # Requests have been made here, by threads that the child does not have.
+    check(store, {"a": 0})
+
+    def work() -> None:
+        check(store, {"a": 0})
+        with store:
+            add(store, "b", 1)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join(120)
+    if child.is_alive():
+        child.kill()
+    assert child.exitcode == 0
+    assert store.refresh() is True
+    check(store, {"a": 0, "b": 1})
 
 
 def test_an_s3_url_and_a_handle_are_the_same_place(endpoint, monkeypatch):

@@ -12,6 +12,9 @@ import pytest
 
 import atlas
 
+# Processes with threads that fork are what is tested.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
 #: Only so that a child which hangs fails its test: nothing here takes that long.
 GUARD_SECONDS = 120
 METHODS = [name for name in ("fork", "forkserver", "spawn") if name in multiprocessing.get_all_start_methods()]

@@ -117,7 +117,12 @@ def test_bytes_come_back_as_text(tmp_path):
 
 def test_text_that_is_no_unicode_is_repaired(tmp_path):
     escaped = b"caf\xc3\xa9".decode("ascii", "surrogateescape")
-    back = through(array(np.array([escaped, "ok"], object), title=escaped), tmp_path)
+    try:
+        ds = array(np.array([escaped, "ok"], object), title=escaped)
+    except (TypeError, UnicodeEncodeError):
+        # pandas looks at the text with pyarrow, where there is one; xarray asks pandas.
+        pytest.skip("this xarray takes no such text")
+    back = through(ds, tmp_path)
     assert back.v.values.tolist() == ["café", "ok"]
     assert back.v.attrs == {"title": "café"}
 
