@@ -324,11 +324,11 @@ async fn bad_requests_name_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_reads_come_in_messages_of_bounded_size() {
     let fixture = Fixture::start().await;
-    let cells = 1u64 << 20;
+    let cells = 1u64 << 18;
     for row in 0..5 {
         let schema = ArraySchema::new(DType::Float32, &["cell"], &[cells]);
         fixture.store.define_array(&dataset(row), "large", schema).unwrap();
-        let data = ArrayData::from_numbers(vec![cells], vec![row as f32; 1 << 20]).unwrap();
+        let data = ArrayData::from_numbers(vec![cells], vec![row as f32; 1 << 18]).unwrap();
         fixture.store.write_array(&dataset(row), "large", &[0], &data).unwrap();
     }
     fixture.store.flush().unwrap();
@@ -337,10 +337,10 @@ async fn large_reads_come_in_messages_of_bounded_size() {
     let info = client.get_flight_info(FlightDescriptor::new_cmd(wanted.to_command())).await.unwrap().into_inner();
     let messages = client.do_get(info.endpoint[0].ticket.clone().unwrap()).await.unwrap().into_inner();
     let bodies: Vec<usize> = messages.map_ok(|message| message.data_body.len()).try_collect().await.unwrap();
-    // The schema, then three arrays of 4 MiB, then two.
+    // The schema, then three arrays of 1 MiB, then two: a fourth would make a message of more than 4 MiB.
     assert_eq!(bodies.len(), 3);
-    assert!(bodies[1] > 12 << 20 && bodies[1] < 13 << 20 && bodies[2] > 8 << 20, "{bodies:?}");
-    assert_eq!(info.total_bytes, 5 * (7 + 4 + 4 * (1 << 20)));
+    assert!(bodies[1] > 3 << 20 && bodies[1] < 4 << 20 && bodies[2] > 2 << 20, "{bodies:?}");
+    assert_eq!(info.total_bytes, 5 * (7 + 4 + 4 * (1 << 18)));
     let (_, parts) = stacked(&mut client, &wanted).await.unwrap();
     let last = parts[0][1].column(1).as_fixed_size_list().value(1);
     assert!(last.as_primitive::<Float32Type>().values().iter().all(|cell| *cell == 4.0));

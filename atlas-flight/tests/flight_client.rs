@@ -122,7 +122,7 @@ async fn a_read_that_is_cut_goes_on_where_it_was() {
         let options = quickly(parts_at_a_time, 5);
         let mut batches = client.stacked_stream_with(&whole_of(partitions), &options).await.unwrap();
         assert_eq!(batches.total_rows(), Some(u64::from(LARGE_DATASETS)));
-        // Two times so much passes, and then everything. One batch of the largest is 12 MiB.
+        // Two times so much passes, and then everything. One batch is of 4 MiB at most.
         proxy.cut_after(&[14 << 20, 27 << 20]);
         let mut read = Vec::new();
         while let Some(batch) = batches.try_next().await.unwrap() {

@@ -178,7 +178,7 @@ fn used(cells: Cells) -> SpareMemory {
         bytemuck::cast_slice_mut::<T, u8>(&mut cells).iter_mut().for_each(|byte| *byte ^= 0xA5);
         T::wrap(cells)
     }
-    let spare = SpareMemory::new(1);
+    let spare = SpareMemory::new(usize::MAX);
     spare.put(match cells {
         Cells::I8(cells) => other(cells),
         Cells::I16(cells) => other(cells),
@@ -409,6 +409,9 @@ fn small_reads_come_out_of_the_cache_and_large_ones_leave_it_alone() {
     let rows: Vec<u32> = (0..40).collect();
     snapshot.read_stacked("v", &rows, None).unwrap();
     assert_eq!(store.cache_totals().bytes, before.bytes, "a large read does not go through the cache");
+    let part = snapshot.plan_stacked("v", &[39], None).unwrap();
+    part.execute(ReadHooks::new().part_of(40 * part.decoded_bytes())).unwrap();
+    assert_eq!(store.cache_totals().bytes, before.bytes, "nor does a part of one");
     for row in 0..40 {
         snapshot.read(&format!("d{row}"), "v", None).unwrap();
     }

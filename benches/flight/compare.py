@@ -120,7 +120,7 @@ def compare(atlas: Server, cpp: Server, streams: int, rounds: int) -> tuple[str,
 
 
 def measure(options, codec: str, datasets: int, folder: Path) -> None:
-    store = make_store(options.atlas, folder, codec, datasets)
+    store = make_store(options.atlas, folder, options.data, codec, datasets)
     atlas = Server([options.atlas, "serve", "--store", f"fleet={store}", "--listen", "127.0.0.1:0"], r"127\.0\.0\.1:(\d+)")
     cpp = None
     try:
@@ -137,7 +137,7 @@ def measure(options, codec: str, datasets: int, folder: Path) -> None:
             ours, theirs, ratios = compare(atlas, cpp, streams, options.rounds)
             load = os.getloadavg()[0]
             median = statistics.median(ratios)
-            print(f"\ncodec {codec}, {datasets} datasets, {size:.0f} MiB, streams: {streams}; load {load:.1f}\n")
+            print(f"\n{options.data}, codec {codec}, {datasets} datasets, {size:.0f} MiB, streams: {streams}; load {load:.1f}\n")
             print("| server | GiB/s, median (min–max) | server's CPU s per GiB | its memory's peak, MiB above rest |")
             print("|---|---|---|---|")
             print(f"{ours}\n{theirs}")
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--atlas", required=True, help="the atlas binary (benches/compare_flight gives it)")
     parser.add_argument("--datasets", type=numbers, default=[500, 2000, 8000], help="sizes, 33 KB a dataset: 500,2000,8000")
     parser.add_argument("--codecs", type=lambda text: text.split(","), default=["none", "pco"], help="none,pco")
+    parser.add_argument("--data", choices=["noise", "smooth"], default="noise", help="noise of 1000 steps of the last digit, or of 2")
     parser.add_argument("--streams", type=numbers, default=[1, 2, 4], help="streams read at a time: 1,2,4")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--folder", type=Path, help="where stores are made, and found the next time (default: temporary)")

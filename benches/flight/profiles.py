@@ -10,10 +10,11 @@ ARRAY = "t"
 SHAPE = (50, 168)
 
 
-def profile(number: int) -> np.ndarray:
-    """Smooth along both dimensions with a little noise, three decimals: what a sensor gives."""
+def profile(number: int, data: str) -> np.ndarray:
+    """Smooth along both dimensions, three decimals, and noise: of a thousand steps (`noise`), or of two (`smooth`)."""
     depth, time = np.meshgrid(np.arange(SHAPE[0]), np.arange(SHAPE[1]), indexing="ij")
-    noise = np.random.default_rng(number).random(SHAPE)
+    steps = {"noise": 1000, "smooth": 2}[data]
+    noise = np.random.default_rng(number).random(SHAPE) * steps / 1000
     return np.round(20 - 0.3 * depth + np.sin(time / 24) + noise, 3).astype(np.float32)
 
 
@@ -32,18 +33,18 @@ def netcdf(cells: np.ndarray) -> bytes:
     return header + struct.pack(">iii", 5, cells.nbytes, begin) + cells.astype(">f4").tobytes()
 
 
-def make_store(atlas: str, folder: Path, codec: str, datasets: int) -> Path:
+def make_store(atlas: str, folder: Path, data: str, codec: str, datasets: int) -> Path:
     """A store of so many datasets, made unless it is there."""
-    store = folder / f"{codec}-{datasets}"
+    store = folder / f"{data}-{codec}-{datasets}"
     if store.exists():
         return store
-    files = folder / f"files-{datasets}"
+    files = folder / f"{data}-files-{datasets}"
     files.mkdir(exist_ok=True)
     for number in range(datasets):
         path = files / f"profile{number:05}.nc"
         if not path.exists():
             # A thousand differ; more would only take longer to make.
-            path.write_bytes(netcdf(profile(number % 1000)))
+            path.write_bytes(netcdf(profile(number % 1000, data)))
     part = store.with_suffix(".part")
     subprocess.run([atlas, "create", part, "--codec", codec], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([atlas, "import", part, files], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

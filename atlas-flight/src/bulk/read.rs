@@ -22,8 +22,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use tonic::Status;
 
-/// How large a message is made, where it is not one dataset that is larger.
-const MESSAGE_BYTES: u64 = 12 << 20;
+/// How large a batch is made, where it is not one dataset that is larger: with what surrounds it less than 4 MiB, which is
+/// what gRPC clients take unless they are told otherwise. The memory of a few stays in the processor's caches, too.
+const BATCH_BYTES: u64 = (4 << 20) - (64 << 10);
 
 /// The most datasets in a batch: names and offsets cost something even where cells do not.
 const MAX_BATCH_ROWS: usize = 1 << 17;
@@ -38,8 +39,10 @@ struct Part {
     columns: Vec<ColumnTicket>,
     region: Option<Region>,
     rows: Vec<u32>,
+    /// The bytes of all values.
+    bytes: u64,
     cancel: CancelToken,
-    /// Of the batches that were sent.
+    /// Of batches that were sent, of this stream or others.
     spare: SpareMemory,
     call: Option<Call>,
 }
@@ -53,7 +56,8 @@ pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<Frame
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
     let permit = stores.gate().bulk_reads.admit().await?;
     let call = Call::current();
-    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, call)).await;
+    let spare = stores.spare().clone();
+    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, spare, call)).await;
     let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
     let schema = Arc::clone(&part.schema);
     let guard = part.cancel.guard();
@@ -106,14 +110,19 @@ fn column_bytes(snapshot: &Snapshot, column: &ColumnTicket, rows: &[u32]) -> u64
     values + bitmap
 }
 
+/// The bytes of all values of a row.
+fn row_bytes(snapshot: &Snapshot, columns: &[ColumnTicket], row: u32) -> u64 {
+    columns.iter().map(|column| column::value_bytes(snapshot, column, row)).fold(0, u64::saturating_add)
+}
+
 /// The runs of `rows` that make one batch each.
 fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0u64);
     for (index, row) in rows.iter().enumerate() {
-        let values = columns.iter().map(|column| column::value_bytes(snapshot, column, *row));
-        let row_bytes = values.fold(0u64, u64::saturating_add);
-        let full = bytes.saturating_add(row_bytes) > MESSAGE_BYTES || index - start == MAX_BATCH_ROWS;
+        let name_bytes = snapshot.dataset_name(*row).len() as u64 + 4;
+        let row_bytes = row_bytes(snapshot, columns, *row).saturating_add(name_bytes);
+        let full = bytes.saturating_add(row_bytes) > BATCH_BYTES || index - start == MAX_BATCH_ROWS;
         if full && index > start {
             batches.push(start..index);
             (start, bytes) = (index, 0);
@@ -127,7 +136,7 @@ fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<R
 }
 
 impl Part {
-    fn open(snapshot: Snapshot, ticket: StackedTicket, call: Option<Call>) -> Result<Self, Status> {
+    fn open(snapshot: Snapshot, ticket: StackedTicket, spare: SpareMemory, call: Option<Call>) -> Result<Self, Status> {
         if let Some(call) = &call {
             call.stacks();
         }
@@ -142,8 +151,16 @@ impl Part {
             column::check(&snapshot, column, &rows, region.as_ref())?;
         }
         let schema = column::schema(&ticket.columns, coordinates::to_json(&snapshot, &ticket.coordinates)?)?;
-        let spare = SpareMemory::new(ticket.columns.len());
-        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, cancel: CancelToken::new(), spare, call })
+        let (mut bytes, mut largest) = (0u64, 0);
+        for row in &rows {
+            let row_bytes = row_bytes(&snapshot, &ticket.columns, *row);
+            bytes = bytes.saturating_add(row_bytes);
+            largest = largest.max(row_bytes);
+        }
+        // Batches of one large dataset each are not kept beyond their stream, which keeps one of them.
+        let spare = if largest <= BATCH_BYTES { spare } else { SpareMemory::new(largest.try_into().unwrap_or(0)) };
+        let (columns, cancel) = (ticket.columns, CancelToken::new());
+        Ok(Part { snapshot, schema, columns, region, rows, bytes, cancel, spare, call })
     }
 
     /// The batch of these of the part's rows.
@@ -195,7 +212,7 @@ impl Part {
     }
 
     fn hooks(&self) -> ReadHooks<'_> {
-        ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare)
+        ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare).part_of(self.bytes)
     }
 
     /// Values that each have their own shape: a struct of `data` and `shape`.

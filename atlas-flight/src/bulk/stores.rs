@@ -4,9 +4,12 @@ use super::given::Given;
 use crate::limits::Gate;
 use crate::sql::{Workers, check_sql};
 use crate::status;
-use atlas_store::{Snapshot, Store};
+use atlas_store::{Snapshot, SpareMemory, Store};
 use std::sync::Arc;
 use tonic::{Code, Status};
+
+/// Memory of sent batches that is kept for the next ones: what two streams have of it, about.
+const SPARE_BYTES: usize = 32 << 20;
 
 /// The stores that a caller may read.
 #[derive(Clone)]
@@ -15,18 +18,25 @@ pub(crate) struct Stores {
     workers: Arc<Workers>,
     gate: Arc<Gate>,
     given: Arc<Given>,
+    /// It passes between callers who may read the same.
+    spare: SpareMemory,
 }
 
 impl Stores {
     /// These stores; predicates over their datasets are planned on these threads, `gate` counts the reads of all users, and
     /// `given` keeps the snapshots that reads were planned in.
     pub(crate) fn new(stores: Vec<(String, Store)>, workers: Arc<Workers>, gate: Arc<Gate>, given: Arc<Given>) -> Self {
-        Stores { stores: stores.into(), workers, gate, given }
+        Stores { stores: stores.into(), workers, gate, given, spare: SpareMemory::new(SPARE_BYTES) }
     }
 
     /// The limits, and who is within them.
     pub(super) fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Memory of batches that were sent, for those to come.
+    pub(super) fn spare(&self) -> &SpareMemory {
+        &self.spare
     }
 
     /// The names, in the order in which they are mounted.

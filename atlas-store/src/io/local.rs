@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, IoSliceMut, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -264,11 +264,29 @@ impl Drop for LockGuard {
     }
 }
 
+/// Places that one call to the system takes (`IOV_MAX` of Linux and BSDs).
+const MAX_PLACES: usize = 1024;
+
 #[derive(Debug)]
 struct LocalReader {
     object: String,
     file: File,
     len: u64,
+}
+
+impl LocalReader {
+    /// Checks that the file had so many bytes when it was opened.
+    fn check(&self, range: &Range<u64>) -> Result<()> {
+        if range.end <= self.len {
+            return Ok(());
+        }
+        let message = format!("bytes up to {} are needed, the file has {} (truncated?)", range.end, self.len);
+        Err(Error::corrupt(&self.object, range.start, message))
+    }
+
+    fn truncated(&self, offset: u64) -> Error {
+        Error::corrupt(&self.object, offset, "the file was truncated")
+    }
 }
 
 impl ObjectReader for LocalReader {
@@ -277,20 +295,35 @@ impl ObjectReader for LocalReader {
     }
 
     fn read(&self, range: Range<u64>) -> Result<Bytes> {
-        if range.end > self.len {
-            return Err(Error::corrupt(
-                &self.object,
-                range.start,
-                format!("bytes up to {} are needed, the file has {} (truncated?)", range.end, self.len),
-            ));
-        }
+        self.check(&range)?;
         let count = usize::try_from(range.end - range.start).map_err(|error| Error::storage(&self.object, error))?;
         let mut bytes = vec![0; count];
         self.file.read_exact_at(&mut bytes, range.start).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => Error::corrupt(&self.object, range.start, "the file was truncated"),
+            ErrorKind::UnexpectedEof => self.truncated(range.start),
             _ => Error::storage(&self.object, error),
         })?;
         Ok(bytes.into())
+    }
+
+    fn read_into(&self, offset: u64, mut places: &mut [IoSliceMut<'_>]) -> Result<()> {
+        let total: u64 = places.iter().map(|place| place.len() as u64).sum();
+        self.check(&(offset..offset.saturating_add(total)))?;
+        let mut at = offset;
+        // Empty ones would look like the end of the file.
+        IoSliceMut::advance_slices(&mut places, 0);
+        while !places.is_empty() {
+            let some = places.len().min(MAX_PLACES);
+            match rustix::io::preadv(&self.file, &mut places[..some], at) {
+                Ok(0) => return Err(self.truncated(at)),
+                Ok(count) => {
+                    at += count as u64;
+                    IoSliceMut::advance_slices(&mut places, count);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(Error::storage(&self.object, error)),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,10 +12,11 @@ pub use location::{storage_at, storage_with};
 pub use memory::MemoryStorage;
 pub use object::{ObjectOptions, ObjectStorage};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use bytes::Bytes;
 use std::any::Any;
 use std::fmt;
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -176,6 +177,25 @@ pub trait ObjectReader: Send + Sync + fmt::Debug {
     /// As [`Self::read`].
     fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().map(|range| self.read(range.clone())).collect()
+    }
+
+    /// Reads bytes from `offset` on into these places, one after another, until they are full: one request, and no copy
+    /// where the storage can do without. What they hold after an error does not matter.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_into(&self, offset: u64, places: &mut [IoSliceMut<'_>]) -> Result<()> {
+        let total: u64 = places.iter().map(|place| place.len() as u64).sum();
+        let bytes = self.read(offset..offset.saturating_add(total))?;
+        let mut rest = &bytes[..];
+        for place in places {
+            let Some((own, after)) = rest.split_at_checked(place.len()) else {
+                return Err(Error::storage("an object", "a read gave fewer bytes than were asked for"));
+            };
+            place.copy_from_slice(own);
+            rest = after;
+        }
+        Ok(())
     }
 
     /// Begins to read several ranges, ascending and apart from one another. On remote storage the requests are under way

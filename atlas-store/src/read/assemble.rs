@@ -4,6 +4,7 @@ use super::decode::{NumberReader, TextReader};
 use super::fetch::Fetched;
 use super::layout::{Layout, placements};
 use super::output::{Target, check_memory, lock};
+use super::place::{Part, for_each_part};
 use super::plan::{FamilyPlan, Piece, Slot};
 use crate::cells::{Cells, Element, VarCells};
 use crate::dtype::DType;
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::region::{Region, for_each_run};
 use crate::scalar::Scalar;
 use crate::with_physical;
+use std::ops::Range;
 
 /// Decodes these slots, which lie in what was fetched.
 pub(crate) fn read_slots(family: &FamilyPlan, slots: Vec<(&Slot, Target<'_>)>, fetched: &Fetched) -> Result<()> {
@@ -41,12 +43,13 @@ fn read_numbers<T: Element>(
         Target::Own(bytes) => {
             let out = bytemuck::try_cast_slice_mut(bytes)
                 .map_err(|error| Error::invalid(format!("the output of array {}: {error}", family.array)))?;
-            decode_into(family, slot, layout, reader, out)
+            let is_placed = reader.fetched().is_beside_places() && slot.is_complete(layout);
+            decode_into(family, slot, reader, out, is_placed)
         }
         Target::Shared { room, whole } => {
             scratch.clear();
             scratch.resize(layout.cell_count(), T::default());
-            decode_into(family, slot, layout, reader, scratch)?;
+            decode_into(family, slot, reader, scratch, false)?;
             let bytes: &[u8] = bytemuck::cast_slice(scratch);
             let mut room = lock(room);
             placements(&layout.region, &layout.region, whole, |from, to, count| {
@@ -59,37 +62,48 @@ fn read_numbers<T: Element>(
     }
 }
 
-/// Decodes the wanted cells of one slot's chunks into `out`, the cells of its layout's region.
+/// Decodes the wanted cells of one slot's chunks into `out`, the cells of its layout's region; those aside that were read
+/// into their place, if some were.
 fn decode_into<T: Element>(
     family: &FamilyPlan,
     slot: &Slot,
-    layout: &Layout,
     reader: &mut NumberReader<'_, T>,
     out: &mut [T],
+    is_placed: bool,
 ) -> Result<()> {
-    if slot.pieces.len() < layout.touched.len() {
+    let layout = &family.layouts[slot.layout];
+    if !slot.is_complete(layout) {
         out.fill(layout.fill.as_ref().and_then(T::from_scalar).unwrap_or_default());
     }
     for piece in &family.pieces[slot.pieces.clone()] {
         let view = family.segments[piece.segment as usize].view()?;
-        for_each_wanted(piece, layout, |cells, to| {
-            let count = cells_in(&cells);
-            reader.read(piece.segment, view, &cells, &mut out[to..to + count])
+        for_each_wanted(piece, layout, |run, to| {
+            let mut read = |cells: Range<u64>| {
+                let to = to + cells_in(&(run.start..cells.start));
+                reader.read(piece.segment, view, &cells, &mut out[to..to + cells_in(&cells)])
+            };
+            if !is_placed {
+                return read(run.clone());
+            }
+            for_each_part(view.index, &run, size_of::<T>() as u64, |part| match part {
+                Part::Placed { .. } => Ok(()),
+                Part::Decoded(cells) => read(cells),
+            })
         })?;
     }
     Ok(())
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the cells are those of an output in memory")]
-fn cells_in(cells: &std::ops::Range<u64>) -> usize {
+fn cells_in(cells: &Range<u64>) -> usize {
     (cells.end - cells.start) as usize
 }
 
 /// Calls `read` with each run of a chunk's wanted cells (in the segment's cells) and its place in the layout's region.
-fn for_each_wanted(
+pub(super) fn for_each_wanted(
     piece: &Piece,
     layout: &Layout,
-    mut read: impl FnMut(std::ops::Range<u64>, usize) -> Result<()>,
+    mut read: impl FnMut(Range<u64>, usize) -> Result<()>,
 ) -> Result<()> {
     let touched = &layout.touched[piece.touched as usize];
     let mut result = Ok(());

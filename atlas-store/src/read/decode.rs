@@ -55,6 +55,11 @@ impl<'a, T: Element> NumberReader<'a, T> {
         NumberReader { fetched, block: None, page: None }
     }
 
+    /// What it decodes.
+    pub(crate) fn fetched(&self) -> &'a Fetched {
+        self.fetched
+    }
+
     /// Decodes `cells` of segment `number` into `out`, which is as long.
     pub(crate) fn read(&mut self, number: u32, view: View<'_>, cells: &Range<u64>, out: &mut [T]) -> Result<()> {
         if let Some(page) = &self.page

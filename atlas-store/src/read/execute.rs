@@ -6,6 +6,7 @@ use super::fetch::{Fetched, PendingFetch};
 use super::hooks::{Meter, ReadHooks};
 use super::layout::{PART_BYTES, cell_width};
 use super::output::{Target, Texts, cells_of, check_memory, join, lock, rooms, targets};
+use super::place::fetch_in_place;
 use super::plan::{FamilyPlan, ReadPlan, Slot};
 use super::spare::cells_for;
 use crate::cells::{ArrayData, Cells};
@@ -88,10 +89,12 @@ impl ReadPlan {
         let segments = || self.families.iter().flat_map(|family| &family.segments);
         let is_remote = segments().any(|segment| segment.is_remote());
         // All segments of a store share its cache.
-        let keep = segments().next().is_some_and(|segment| segment.caches(self.decoded_bytes()));
+        let whole_bytes = meter.whole_bytes(self.decoded_bytes());
+        let keep = segments().next().is_some_and(|segment| segment.caches(whole_bytes));
         let threads = rayon::current_num_threads().min(tasks.len());
         let queue = Queue {
             keep,
+            in_place: !keep && !is_remote,
             ahead: if is_remote { AHEAD_BYTES } else { 0 },
             state: Mutex::new(State { waiting: tasks, begun: VecDeque::new(), under_way: 0, failure: None }),
         };
@@ -112,6 +115,8 @@ impl ReadPlan {
 /// Tasks on their way from waiting to done.
 struct Queue<'a> {
     keep: bool,
+    /// What is stored as it is may be read straight into the output.
+    in_place: bool,
     /// How many bytes may be under way before their turn.
     ahead: u64,
     state: Mutex<State<'a>>,
@@ -129,6 +134,16 @@ impl<'a> Queue<'a> {
     fn begin(&self, task: &Task<'a>) -> Result<PendingFetch> {
         let slots = task.slots.iter().map(|(slot, _)| *slot);
         Fetched::begin(&task.family.segments, task.family.pages_of(slots)?, self.keep)
+    }
+
+    /// Fetches what a task needs, some of it into its place.
+    fn fetch(&self, task: &mut Task<'a>) -> Result<Fetched> {
+        if self.in_place
+            && let Some(fetched) = fetch_in_place(task.family, &mut task.slots)?
+        {
+            return Ok(fetched);
+        }
+        self.begin(task)?.wait()
     }
 
     /// The next task, whose fetch was begun if that is of use; begins those after it.
@@ -162,11 +177,13 @@ impl<'a> Queue<'a> {
 
     /// Does one task; tells whether there may be more.
     fn do_next(&self, meter: &Meter<'_>) -> bool {
-        let Some((task, fetch)) = self.next() else { return false };
+        let Some((mut task, fetch)) = self.next() else { return false };
         let weight = task.weight;
         let done = meter.check().and_then(|()| {
-            let fetch = fetch.map_or_else(|| self.begin(&task), Ok)?;
-            let fetched = fetch.wait()?;
+            let fetched = match fetch {
+                Some(fetch) => fetch.wait()?,
+                None => self.fetch(&mut task)?,
+            };
             let (family, cells) = (task.family, task.cells());
             read_slots(family, task.slots, &fetched)?;
             meter.add(cells.saturating_mul(cell_width(family.dtype)));

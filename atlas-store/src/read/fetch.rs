@@ -19,6 +19,8 @@ pub(crate) struct Fetched {
     cells: HashMap<(u32, usize), Arc<Cells>>,
     /// Where decoded pages are kept.
     kept_by: Option<Keep>,
+    /// What could be read into its place is there already.
+    is_beside_places: bool,
 }
 
 /// The segments whose caches take what is decoded.
@@ -72,6 +74,21 @@ impl Fetched {
         Ok(PendingFetch { fetched, reads })
     }
 
+    /// What is read beside pages that are put in their places, and nothing of it yet.
+    pub(super) fn beside_places() -> Self {
+        Fetched { is_beside_places: true, ..Fetched::default() }
+    }
+
+    /// Whether the pages that have a place are there, and not here.
+    pub(super) fn is_beside_places(&self) -> bool {
+        self.is_beside_places
+    }
+
+    /// Puts ranges of a segment here, ascending.
+    pub(super) fn put(&mut self, segment: u32, parts: Vec<(u64, Bytes)>) {
+        self.ranges.insert(segment, parts);
+    }
+
     /// Fetches the pages of these cells of these segments, past the cache.
     pub(crate) fn cells(segments: &[Arc<Segment>], wanted: impl Iterator<Item = (u32, Range<u64>)>) -> Result<Self> {
         let mut pages: HashMap<u32, PageSet> = HashMap::new();
@@ -112,13 +129,17 @@ impl Fetched {
 impl View<'_> {
     /// A verified page's stored bytes.
     pub(crate) fn page<'b>(&self, fetched: &'b Fetched, number: u32, page: usize) -> Result<&'b [u8]> {
-        let range = self.index.page_bytes(page);
-        let stored = fetched.bytes(number, range.clone());
-        if crc32c::crc32c(stored) != self.index.page_crc[page] {
-            let message = format!("the checksum of page {page} does not match");
-            return Err(Error::corrupt(self.object, range.start, message));
-        }
+        let stored = fetched.bytes(number, self.index.page_bytes(page));
+        self.check_page(page, stored)?;
         Ok(stored)
+    }
+
+    /// Verifies a page's stored bytes.
+    pub(crate) fn check_page(&self, page: usize, stored: &[u8]) -> Result<()> {
+        if crc32c::crc32c(stored) == self.index.page_crc[page] {
+            return Ok(());
+        }
+        Err(self.corrupt_page(page, format!("the checksum of page {page} does not match")))
     }
 
     /// A verified block header.

@@ -54,12 +54,14 @@ pub struct ReadProgress {
     pub total_bytes: u64,
 }
 
-/// What is told of a read's progress, what can end it, and what memory it may use. None of these by default.
+/// What is told of a read's progress, what can end it, what memory it may use, and what it is a part of. None of these by
+/// default.
 #[derive(Clone, Copy, Default)]
 pub struct ReadHooks<'a> {
     on_progress: Option<&'a (dyn Fn(ReadProgress) + Sync)>,
     cancel: Option<&'a CancelToken>,
     spare: Option<&'a SpareMemory>,
+    whole_bytes: u64,
 }
 
 impl fmt::Debug for ReadHooks<'_> {
@@ -93,6 +95,13 @@ impl<'a> ReadHooks<'a> {
         ReadHooks { spare: Some(spare), ..self }
     }
 
+    /// The same, of a read that is one of several which decode so many bytes together: they go through the store's cache
+    /// where one read of all that would.
+    #[must_use]
+    pub fn part_of(self, whole_bytes: u64) -> Self {
+        ReadHooks { whole_bytes, ..self }
+    }
+
     pub(super) fn spare(&self) -> Option<&'a SpareMemory> {
         self.spare
     }
@@ -120,6 +129,11 @@ impl<'a> Meter<'a> {
 
     pub(super) fn check(&self) -> Result<()> {
         self.hooks.check()
+    }
+
+    /// Bytes that a read of so many decodes together with those that it belongs to.
+    pub(super) fn whole_bytes(&self, decoded_bytes: u64) -> u64 {
+        self.hooks.whole_bytes.max(decoded_bytes)
     }
 
     pub(super) fn add(&self, bytes: u64) {

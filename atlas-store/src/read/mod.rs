@@ -9,6 +9,7 @@ mod hooks;
 mod layout;
 mod output;
 mod pages;
+mod place;
 mod plan;
 mod segment;
 mod spare;

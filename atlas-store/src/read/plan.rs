@@ -93,6 +93,13 @@ pub(crate) struct Slot {
     pub(crate) weight: u64,
 }
 
+impl Slot {
+    /// Whether all chunks that its layout touches are stored: else fill values are between them.
+    pub(crate) fn is_complete(&self, layout: &Layout) -> bool {
+        self.pieces.len() == layout.touched.len()
+    }
+}
+
 /// One chunk of one dataset, found in a segment.
 #[derive(Debug)]
 pub(crate) struct Piece {

@@ -14,6 +14,7 @@ use crate::io::{ObjectReader, PendingRead, Storage};
 use crate::stats::Statistics;
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::io::IoSliceMut;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -180,6 +181,11 @@ impl Segment {
     /// Begins to read ranges, ascending and apart.
     pub(crate) fn begin_read(&self, ranges: &[Range<u64>]) -> Result<PendingRead> {
         Ok(self.opened()?.reader.begin_read(ranges))
+    }
+
+    /// Reads bytes from `offset` on into these places, one after another.
+    pub(crate) fn read_into(&self, offset: u64, places: &mut [IoSliceMut<'_>]) -> Result<()> {
+        self.opened()?.reader.read_into(offset, places)
     }
 
     /// Whether reads take long enough for many to be under way at a time.

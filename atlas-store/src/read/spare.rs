@@ -6,46 +6,69 @@ use crate::dtype::DType;
 use crate::with_physical;
 use std::sync::{Arc, Mutex};
 
+/// The most pieces that are kept, however small: each read looks through them.
+const MAX_PIECES: usize = 64;
+
 /// Memory for the results of reads that follow one another: what is put here need not be asked of the system, and
 /// cleared, again. Clones are one store of memory.
 #[derive(Debug, Clone)]
 pub struct SpareMemory {
-    cells: Arc<Mutex<Vec<Cells>>>,
-    most: usize,
+    kept: Arc<Mutex<Kept>>,
+    most_bytes: usize,
+}
+
+/// The oldest first, and what they take together.
+#[derive(Debug, Default)]
+struct Kept {
+    cells: Vec<Cells>,
+    bytes: usize,
 }
 
 impl SpareMemory {
-    /// Keeps the memory of at most so many results.
-    pub fn new(most: usize) -> Self {
-        SpareMemory { cells: Arc::default(), most }
+    /// Keeps at most so many bytes.
+    pub fn new(most_bytes: usize) -> Self {
+        SpareMemory { kept: Arc::default(), most_bytes }
     }
 
-    /// Gives memory for reads to come; what it holds does not matter. Text, and what is too much, is dropped.
-    pub fn put(&self, cells: Cells) {
-        if matches!(cells, Cells::Var(_)) {
+    /// Gives memory for reads to come; what it holds does not matter. Text is dropped, and the oldest where there is
+    /// too much.
+    pub fn put(&self, mut cells: Cells) {
+        let bytes = room(&mut cells);
+        if bytes == 0 || bytes > self.most_bytes {
             return;
         }
-        let mut kept = lock(&self.cells);
-        if kept.len() >= self.most {
+        let mut kept = lock(&self.kept);
+        kept.cells.push(cells);
+        kept.bytes += bytes;
+        while kept.bytes > self.most_bytes || kept.cells.len() > MAX_PIECES {
             // Sizes may have changed: the oldest may be of no use any more.
-            kept.remove(0);
-        }
-        if self.most > 0 {
-            kept.push(cells);
+            let bytes = room(&mut kept.cells.remove(0));
+            kept.bytes -= bytes;
         }
     }
 
-    /// `count` cells, whatever they hold, if there is memory for them.
+    /// `count` cells, whatever they hold, if there is memory for them: not more than twice as much, which others may need.
     fn take(&self, dtype: DType, count: usize) -> Option<Cells> {
         with_physical!(dtype.physical(), T => {
-            let fits = |cells: &mut Cells| T::unwrap_mut(cells).is_some_and(|cells| cells.capacity() >= count);
-            let mut kept = lock(&self.cells);
-            let at = kept.iter_mut().position(fits)?;
-            let mut cells = T::unwrap_owned(kept.swap_remove(at))?;
+            let fits = |cells: &mut Cells| {
+                T::unwrap_mut(cells).is_some_and(|cells| (count..=count.saturating_mul(2)).contains(&cells.capacity()))
+            };
+            let mut kept = lock(&self.kept);
+            let at = kept.cells.iter_mut().position(fits)?;
+            let mut cells = kept.cells.remove(at);
+            kept.bytes -= room(&mut cells);
+            let mut cells = T::unwrap_owned(cells)?;
             cells.resize(count, T::default());
             Some(T::wrap(cells))
         }, var => None)
     }
+}
+
+/// The bytes of cells, and of as many more as their memory has room for; 0 for text.
+fn room(cells: &mut Cells) -> usize {
+    with_physical!(cells.physical(), T => {
+        T::unwrap_mut(cells).map_or(0, |cells| cells.capacity() * size_of::<T>())
+    }, var => 0)
 }
 
 /// Cells for a read that writes each of them: of the spare memory, or of new.
@@ -59,19 +82,29 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_where_it_fits() {
-        let spare = SpareMemory::new(2);
+        let spare = SpareMemory::new(1000);
         spare.put(Cells::F32(vec![7.0; 10]));
         spare.put(Cells::I64(vec![7; 10]));
-        assert_eq!(cells_for(Some(&spare), DType::Float32, 11), Cells::F32(vec![0.0; 11]), "too small");
-        assert_eq!(cells_for(Some(&spare), DType::Float64, 3), Cells::F64(vec![0.0; 3]), "another type");
-        assert_eq!(cells_for(Some(&spare), DType::TimestampNanoseconds, 3), Cells::I64(vec![7; 3]));
-        assert_eq!(cells_for(Some(&spare), DType::Float32, 10), Cells::F32(vec![7.0; 10]));
-        assert_eq!(cells_for(Some(&spare), DType::Float32, 1), Cells::F32(vec![0.0]), "taken");
-        for count in 1..5 {
-            spare.put(Cells::U8(vec![1; count]));
+        let take = |dtype, count| cells_for(Some(&spare), dtype, count);
+        assert_eq!(take(DType::Float32, 11), Cells::F32(vec![0.0; 11]), "too small");
+        assert_eq!(take(DType::Float32, 4), Cells::F32(vec![0.0; 4]), "too large");
+        assert_eq!(take(DType::Float64, 10), Cells::F64(vec![0.0; 10]), "another type");
+        assert_eq!(take(DType::TimestampNanoseconds, 5), Cells::I64(vec![7; 5]));
+        assert_eq!(take(DType::Float32, 10), Cells::F32(vec![7.0; 10]));
+        assert_eq!(take(DType::Float32, 10), Cells::F32(vec![0.0; 10]), "taken");
+        assert_eq!(lock(&spare.kept).bytes, 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
+        let spare = SpareMemory::new(300);
+        (1..=4).for_each(|number| spare.put(Cells::U8(vec![number; 100])));
+        spare.put(Cells::U8(vec![9; 301]));
+        let take = |count| cells_for(Some(&spare), DType::UInt8, count);
+        for number in [2, 3, 4, 0] {
+            assert_eq!(take(100), Cells::U8(vec![number; 100]));
         }
-        assert_eq!(cells_for(Some(&spare), DType::UInt8, 4), Cells::U8(vec![1; 4]));
-        assert_eq!(cells_for(Some(&spare), DType::UInt8, 3), Cells::U8(vec![1; 3]));
-        assert_eq!(cells_for(Some(&spare), DType::UInt8, 1), Cells::U8(vec![0]), "two are kept");
+        (0..=MAX_PIECES).for_each(|_| spare.put(Cells::U8(vec![5])));
+        assert_eq!(lock(&spare.kept).bytes, MAX_PIECES);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Fresh;
 use atlas_store::{ConditionalGet, ErrorKind, Expected, Storage, Version};
+use std::io::IoSliceMut;
 use std::sync::Arc;
 
 fn put(storage: &Arc<dyn Storage>, object: &str, bytes: &[u8]) {
@@ -73,6 +74,33 @@ pub fn any_range_is_read(fresh: Fresh<'_>) {
             assert_eq!(reader.read(beyond).unwrap_err().kind(), ErrorKind::Corrupt);
         }
     }
+}
+
+/// More places than one call to a system takes, of all sizes, some of none.
+pub fn bytes_are_read_into_places(fresh: Fresh<'_>) {
+    let storage = fresh();
+    storage.prepare().unwrap();
+    let bytes = noise(1 << 20);
+    put(&storage, "x", &bytes);
+    let reader = storage.open("x").unwrap();
+    for (offset, sizes) in
+        [(7usize, (0..3000).map(|k| k * 37 % 600).collect::<Vec<usize>>()), (5, vec![]), (9, vec![0, 0])]
+    {
+        let total = sizes.iter().sum::<usize>();
+        let mut memory = vec![0; total];
+        let mut rest = &mut memory[..];
+        let mut places = Vec::new();
+        for size in sizes {
+            let (place, after) = rest.split_at_mut(size);
+            places.push(IoSliceMut::new(place));
+            rest = after;
+        }
+        reader.read_into(offset as u64, &mut places).unwrap();
+        assert!(memory == bytes[offset..offset + total], "{total} bytes from {offset} on");
+    }
+    let mut place = [0; 10];
+    let beyond = reader.read_into(bytes.len() as u64 - 9, &mut [IoSliceMut::new(&mut place)]);
+    assert_eq!(beyond.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 /// Larger than one part of an upload, and than one request of a read.

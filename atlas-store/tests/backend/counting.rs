@@ -3,21 +3,32 @@
 use atlas_store::{Expected, ObjectInfo, ObjectReader, ObjectWriter, PendingRead, Result, Storage, Version};
 use bytes::Bytes;
 use std::any::Any;
+use std::io::IoSliceMut;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Reads of parts of objects: how many ranges, how many bytes.
 #[derive(Debug, Default)]
 pub struct Counts {
     ranges: AtomicU64,
     bytes: AtomicU64,
+    places: Mutex<Vec<Range<usize>>>,
 }
 
 impl Counts {
     /// What was counted since the last call.
     pub fn take(&self) -> (u64, u64) {
         (self.ranges.swap(0, Ordering::SeqCst), self.bytes.swap(0, Ordering::SeqCst))
+    }
+
+    /// How many bytes were read straight into this memory since the last call.
+    pub fn take_placed_in(&self, memory: &[u8]) -> u64 {
+        let memory = memory.as_ptr_range();
+        let places = std::mem::take(&mut *self.places.lock().unwrap());
+        let within =
+            places.iter().filter(|place| memory.start as usize <= place.start && place.end <= memory.end as usize);
+        within.map(|place| place.len() as u64).sum()
     }
 
     fn add(&self, range: &Range<u64>) {
@@ -109,6 +120,13 @@ impl ObjectReader for Reader {
     fn read_many(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         ranges.iter().for_each(|range| self.counts.add(range));
         self.inner.read_many(ranges)
+    }
+
+    fn read_into(&self, offset: u64, places: &mut [IoSliceMut<'_>]) -> Result<()> {
+        self.counts.add(&(offset..offset + places.iter().map(|place| place.len() as u64).sum::<u64>()));
+        let places_of = |place: &IoSliceMut<'_>| place.as_ptr() as usize..place.as_ptr() as usize + place.len();
+        self.counts.places.lock().unwrap().extend(places.iter().map(places_of));
+        self.inner.read_into(offset, places)
     }
 
     fn begin_read(&self, ranges: &[Range<u64>]) -> PendingRead {

@@ -16,9 +16,10 @@ type Check = fn(Fresh<'_>);
 
 /// Runs every function of [`contract`] and [`scenarios`].
 pub fn conform(backend: &str, fresh: Fresh<'_>) {
-    let checks: [(&str, Check); 14] = [
+    let checks: [(&str, Check); 15] = [
         ("an_object_is_whole_or_absent", contract::an_object_is_whole_or_absent),
         ("any_range_is_read", contract::any_range_is_read),
+        ("bytes_are_read_into_places", contract::bytes_are_read_into_places),
         ("a_large_object_is_read_and_written", contract::a_large_object_is_read_and_written),
         ("what_is_missing_is_told", contract::what_is_missing_is_told),
         ("names_may_be_any", contract::names_may_be_any),
