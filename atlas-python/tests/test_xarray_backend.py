@@ -13,7 +13,7 @@ from xarray.testing import assert_identical
 
 from atlas import Atlas
 from atlas._xarray.backend import AtlasBackendEntrypoint, _LazyArray
-from atlas._xarray.stored import StoredArray, cover
+from atlas._xarray.stored import StoredArray
 
 CELLS = np.arange(7 * 5 * 3.0).reshape(7, 5, 3)
 
@@ -149,20 +149,52 @@ def test_indexing_nothing_reads_nothing(counted):
 slices = st.builds(slice, *[st.none() | st.integers(-8, 8)] * 2, st.none() | st.integers(-3, 3).filter(bool))
 
 
+class Counted:
+    """A view of one array that notes the regions which are read of it."""
+
+    def __init__(self, cells):
+        self.cells, self.reads = cells, []
+
+    def read_array(self, name, start, shape):
+        self.reads.append((start, shape))
+        return self.cells[tuple(slice(low, low + extent) for low, extent in zip(start, shape))].copy()
+
+
 @settings(deadline=None)
 @given(st.data())
-def test_regions_are_smallest_and_hold_what_is_indexed(data):
-    shape = data.draw(st.lists(st.integers(1, 6), max_size=3))
-    index = tuple(data.draw(st.integers(-extent, extent - 1) | slices) for extent in shape)
+def test_any_index_reads_the_chunks_that_it_touches_and_no_others(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 12), max_size=3)))
+    chunk_shape = tuple(data.draw(st.integers(1, extent)) for extent in shape)
+    positions = [st.lists(st.integers(-extent, extent - 1), max_size=6).map(np.array) for extent in shape]
+    positions = [drawn.map(lambda array: array.astype(int)) for drawn in positions]
+    index = tuple(
+        data.draw(st.integers(-extent, extent - 1) | slices | drawn) for extent, drawn in zip(shape, positions)
+    )
     cells = np.arange(np.prod(shape, dtype=int)).reshape(shape)
-    start, extents, within = cover(index, shape)
-    region = cells[tuple(slice(low, low + extent) for low, extent in zip(start, extents))]
-    assert region.shape == tuple(extents)
-    np.testing.assert_array_equal(region[within], cells[index])
-    for key, extent, low, size in zip(index, shape, start, extents):
-        taken = np.atleast_1d(np.arange(extent)[key])
-        assert size == (np.ptp(taken) + 1 if taken.size else 0)
-        assert low == (taken.min() if taken.size else 0)
+    view = Counted(cells)
+    found = StoredArray(view, "v", tuple("xyz"[: len(shape)]), shape, chunk_shape, "int64", None)[index]
+    taken = [np.atleast_1d(np.arange(extent)[key]) for key, extent in zip(index, shape)]
+    expected = cells[np.ix_(*taken)][tuple(0 if np.ndim(key) == 0 and not isinstance(key, slice) else slice(None) for key in index)]
+    np.testing.assert_array_equal(found, expected)
+    assert np.asarray(found).base is None or np.asarray(found).base.nbytes <= np.asarray(found).nbytes
+    for axis, chunk in enumerate(chunk_shape):
+        read = {at // chunk for start, extents in view.reads for at in range(start[axis], start[axis] + extents[axis])}
+        assert read == (set((taken[axis] // chunk).tolist()) if all(map(len, taken)) else set())
+
+
+def test_two_distant_rows_are_two_reads(tmp_path):
+    with Atlas.create(tmp_path / "store") as store:
+        store.add_xr_dataset(xr.Dataset({"f": (("x", "y"), np.arange(10_000.0).reshape(100, 100))}), "a", {"f": [10, 100]})
+    f = xr.open_dataset(tmp_path / "store", engine="atlas").f
+    assert f[[0, 99]].load().equals(xr.DataArray(np.arange(10_000.0).reshape(100, 100)[[0, 99]], dims=("x", "y")))
+    assert f[::99].load().variable.values.base is None or f[::99].load().values.base.nbytes <= 1600
+    at = xr.DataArray([0, 99], dims="p")
+    assert f.isel(x=at, y=at).values.tolist() == [0.0, 9999.0]
+
+
+def test_options_of_decoding_change_nothing(place):
+    ds = xr.open_dataset(place, engine="atlas", group="one", decode_times=False, mask_and_scale=False, decode_coords="all")
+    assert_identical(ds, gridded())
 
 
 def test_chunks_of_dask_are_those_of_the_store(place):

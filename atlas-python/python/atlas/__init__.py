@@ -53,5 +53,5 @@ def init_tracing(filter: str | None = None) -> None:  # noqa: A002  the name tha
     logger = logging.getLogger("atlas")
     if not logger.handlers:
         logger.addHandler(logging.StreamHandler())
-    known = logging.getLevelNamesMapping() if hasattr(logging, "getLevelNamesMapping") else {}
-    logger.setLevel(known.get({"TRACE": "DEBUG", "OFF": "CRITICAL"}.get(level, level), logging.INFO))
+    known = getattr(logging, {"TRACE": "DEBUG", "OFF": "CRITICAL"}.get(level, level), None)
+    logger.setLevel(known if isinstance(known, int) else logging.INFO)

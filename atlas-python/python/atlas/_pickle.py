@@ -15,7 +15,15 @@ from atlas.errors import ConflictError
 
 _lock = threading.Lock()
 _stores: dict[Any, Atlas] = {}
-_owner = os.getpid()
+
+
+def _begin_anew() -> None:
+    """For a forked process: the lock may be held by a thread that is not there, and the handles are its parent's."""
+    global _lock, _stores
+    _lock, _stores = threading.Lock(), {}
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _key(source: Any) -> Any:
@@ -30,17 +38,14 @@ def open_store(source: Any) -> Atlas:
 
     Cost: a catalog is read once, and again when it has changed; whether it has is a look at the file, or a request.
     """
-    global _owner
+    key = _key(source)
     with _lock:
-        if _owner != os.getpid():
-            # Handles of the process that this one was forked from belong to that one.
-            _stores.clear()
-            _owner = os.getpid()
-        key = _key(source)
         store = _stores.get(key)
-        if store is None:
-            store = _stores[key] = Atlas.open(source)
-            return store
+    if store is None:
+        # Without the lock: others need not wait for it. The first of two stays.
+        opened = Atlas.open(source)
+        with _lock:
+            store = _stores.setdefault(key, opened)
     try:
         store.refresh()
     except ConflictError:

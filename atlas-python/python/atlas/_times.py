@@ -10,6 +10,7 @@ import numpy as np
 from atlas.errors import ValueRangeError
 
 _NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_NS_PER_UNIT |= {"m": 60 * 10**9, "h": 3_600 * 10**9, "D": 86_400 * 10**9, "W": 7 * 86_400 * 10**9}
 
 
 def nanoseconds(time: Any) -> int:
@@ -29,8 +30,12 @@ def nanoseconds(time: Any) -> int:
         if np.isnat(time):
             return int(np.iinfo(np.int64).min)
         unit, multiple = np.datetime_data(time.dtype)
-        if unit not in _NS_PER_UNIT:
-            time, unit, multiple = time.astype("datetime64[s]"), "s", 1
+        if unit in ("Y", "M"):
+            # Of unequal lengths; what days cannot count is far beyond what nanoseconds can.
+            years = int(time.astype(np.int64)) * multiple // (12 if unit == "M" else 1)
+            if not -10_000 < years < 10_000:
+                raise ValueRangeError(f"{years + 1970} is out of range of timestamp_nanoseconds")
+            time, unit, multiple = time.astype("datetime64[D]"), "D", 1
         count = int(time.astype(np.int64)) * multiple * _NS_PER_UNIT[unit]
     if not -(2**63) < count < 2**63:
         raise ValueRangeError(f"{time} is out of range of timestamp_nanoseconds")

@@ -19,7 +19,7 @@ class AtlasAccessor:
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
 
-    def write(self, store: Atlas | Client, name: str, chunks: Mapping[str, Sequence[int]] | None = None) -> None:
-        """Adds the dataset to ``store`` under ``name``, as its ``add_xr_dataset`` does: see
+    def write(self, atlas: Atlas | Client, name: str, chunks: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Adds the dataset to the store ``atlas`` under ``name``, as its ``add_xr_dataset`` does: see
         :meth:`atlas.Atlas.add_xr_dataset`, or for a server :meth:`atlas.flight.Client.add_xr_dataset`."""
-        store.add_xr_dataset(self._ds, name, chunks)
+        atlas.add_xr_dataset(self._ds, name, chunks)

@@ -12,6 +12,7 @@ Everything here is pure: mappings in, mappings out. In the store:
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from collections.abc import Container, Hashable, Iterable, Iterator, Mapping
@@ -144,7 +145,7 @@ def encode_value(value: Any, key: str) -> Any:
             return _JSON + json.dumps(text) if text.startswith(_JSON) else text
         case bool() | np.bool_():
             return bool(value)
-        case np.datetime64():
+        case np.datetime64() | datetime.datetime():
             try:
                 return np.datetime64(nanoseconds(value), "ns")
             except ValueRangeError as error:
@@ -155,7 +156,7 @@ def encode_value(value: Any, key: str) -> Any:
             return float(value)
     try:
         return _JSON + json.dumps(value, default=_plain)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise AttributeTypeError(f"attribute {key!r} is {type(value).__name__} and cannot be stored: {error}") from None
 
 
@@ -231,6 +232,7 @@ def _object(attributes: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """numpy's values as those that `json` knows."""
-    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufUO":
+    # A long double would become itself.
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufUO" and value.dtype != np.longdouble:
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not made of numbers, text and bools")

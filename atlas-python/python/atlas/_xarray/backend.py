@@ -28,7 +28,7 @@ class AtlasBackendEntrypoint(BackendEntrypoint):
     left out if the store has one only. A dataset may be given instead as `atlas.DatasetView`, so that
     ``xr.open_mfdataset([store[name] for name in names], engine="atlas", …)`` opens several of one store.
 
-    Indexing reads the region that is needed, and no more, when the values are. With ``chunks={}`` the chunks of dask are
+    Indexing reads when the values are needed, and along each axis no chunks but those that it touches. With ``chunks={}`` the chunks of dask are
     those of the store. Cells are as they were written, so that nothing is decoded (`xarray.decode_cf` does it to those
     that were stored as they were packed).
     """
@@ -46,9 +46,22 @@ class AtlasBackendEntrypoint(BackendEntrypoint):
         return any((place / catalog).is_file() for catalog in _CATALOGS)
 
     def open_dataset(
-        self, filename_or_obj: Any, *, drop_variables: str | Iterable[str] | None = None, group: str | None = None
+        self,
+        filename_or_obj: Any,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        group: str | None = None,
+        mask_and_scale: Any = None,
+        decode_times: Any = None,
+        concat_characters: Any = None,
+        decode_coords: Any = None,
+        use_cftime: Any = None,
+        decode_timedelta: Any = None,
     ) -> xr.Dataset:
-        """The dataset ``group`` of a store. Raises NotFoundError, or InvalidArgumentError where ``group`` is needed."""
+        """The dataset ``group`` of a store. Raises NotFoundError, or InvalidArgumentError where ``group`` is needed.
+
+        How to decode may be said, as programs for any engine do, and changes nothing: there is nothing to decode.
+        """
         return _open(_view(filename_or_obj, group), drop_variables)
 
     def open_groups_as_dict(
@@ -75,7 +88,7 @@ class _LazyArray(BackendArray):
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Cells:
         cells: Cells = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self.stored.__getitem__
+            key, self.shape, indexing.IndexingSupport.OUTER, self.stored.__getitem__
         )
         return cells
 

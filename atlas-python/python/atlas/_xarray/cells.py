@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from atlas._times import nanoseconds
 from atlas._xarray.attrs import NOT_A_TIME
-from atlas.errors import InvalidArgumentError, UnsupportedError, ValueRangeError
+from atlas.errors import DTypeError, InvalidArgumentError, UnsupportedError, ValueRangeError
 
 Cells = NDArray[Any]
 
@@ -52,6 +52,8 @@ class CellType:
         """How cells of this dtype are stored. Raises UnsupportedError where they cannot be."""
         # pandas has dtypes of its own; numpy's of text is "T".
         kind = getattr(dtype, "kind", "O")
+        if getattr(dtype, "tz", None) is not None:
+            raise UnsupportedError(f"variable {variable!r} has times of zone {dtype.tz}: make them UTC without a zone")
         if dtype.name in _NUMBERS:
             return cls(variable, dtype.name)
         if kind == "M":
@@ -75,7 +77,12 @@ class CellType:
             cells = _in_nanoseconds(cells, self.variable)
         elif cells.dtype.kind == "m":
             cells = cells.astype(self.note, copy=False).view(np.int64)
-        cells = cells.astype(numpy_dtype(self.stored), order="C", casting="same_kind", copy=False)
+        try:
+            # The other byte order, at most.
+            cells = cells.astype(numpy_dtype(self.stored), order="C", casting="equiv", copy=False)
+        except TypeError:
+            message = f"variable {self.variable!r} is {self.stored}, a block of it is {cells.dtype}"
+            raise DTypeError(message) from None
         # Blocks that came over a network may lie at any address.
         return np.require(cells, requirements=["C", "A"])
 

@@ -14,12 +14,15 @@ from dask.optimization import cull
 from dask.utils import ensure_dict
 
 from atlas._xarray.stored import StoredArray
+from atlas.errors import InvalidArgumentError
 
 
-def blocks(array: da.Array) -> Iterator[tuple[list[int], np.ndarray[Any, Any]]]:
-    """The blocks of an array, computed one after the other, each with where it starts.
+def blocks(name: str, array: da.Array) -> Iterator[tuple[list[int], np.ndarray[Any, Any]]]:
+    """The blocks of a variable's array, computed one after the other, each with where it starts.
 
     Cost: one block and what it is computed from. What several blocks are computed from is computed for each of them.
+
+    Raises InvalidArgumentError where a block is not of the shape that the array says.
     """
     # Optimized once for all blocks; each computes its own part of the graph, on the scheduler that the caller has chosen.
     (optimized,) = optimize(array)
@@ -29,7 +32,13 @@ def blocks(array: da.Array) -> Iterator[tuple[list[int], np.ndarray[Any, Any]]]:
         if all(extents[index] for extents, index in zip(array.chunks, position)):
             block = (optimized.name, *position)
             needed, _ = cull(graph, [block])
-            yield [axis[index] for axis, index in zip(starts, position)], compute(needed, block)
+            cells = compute(needed, block)
+            declared = tuple(extents[index] for extents, index in zip(array.chunks, position))
+            if np.shape(cells) != declared:
+                raise InvalidArgumentError(
+                    f"variable {name!r}: block {position} has shape {np.shape(cells)}, dask has it down as {declared}"
+                )
+            yield [axis[index] for axis, index in zip(starts, position)], cells
 
 
 def grid(shape: Sequence[int], chunk_shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:

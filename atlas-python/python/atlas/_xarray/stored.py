@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import uuid
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from atlas.errors import NotFoundError
 if TYPE_CHECKING:
     from atlas._atlas import DatasetView
 
-Index = int | slice
+Index = int | slice | np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +73,20 @@ class StoredArray:
         return any(chunk < extent for chunk, extent in zip(self.chunk_shape, self.shape)) and 0 not in self.shape
 
     def __getitem__(self, index: tuple[Index, ...]) -> Cells:
-        """What numpy's basic indexing with integers and slices gives.
+        """What indexing gives: integers and slices as in numpy, and of arrays of positions the cells of each with each.
 
-        Cost: reads the smallest region that has all of it, in one call.
+        Cost: of the chunks along each axis only those that are touched; one call for each region of neighbours.
         """
-        start, shape, within = cover(index, self.shape)
-        if 0 in shape:
-            return np.empty(shape, self.dtype)[within]
-        return self.decode(self.view.read_array(self.name, start, shape))[within]
+        axes = [Axis.of(key, extent, chunk) for key, extent, chunk in zip(index, self.shape, self.chunk_shape, strict=True)]
+        cells = np.empty([len(axis.positions) for axis in axes], self.dtype)
+        for runs in itertools.product(*(axis.runs() for axis in axes)):
+            region = self.view.read_array(self.name, [run.start for run in runs], [run.extent for run in runs])
+            read = self.decode(region)
+            if read.shape == cells.shape and all(run.is_plain for run in runs):
+                cells = read
+            else:
+                cells[tuple(np.ix_(*(run.places for run in runs)))] = read[np.ix_(*(run.within for run in runs))]
+        return cells[tuple(0 if axis.is_single else slice(None) for axis in axes)]
 
     def decode(self, cells: Cells | None) -> Cells:
         """The values of cells that were read of this array. Raises NotFoundError where it was not there any more."""
@@ -105,23 +112,58 @@ class StoredArray:
         return self.token()
 
 
-def cover(index: Sequence[Index], shape: Sequence[int]) -> tuple[list[int], list[int], tuple[Index, ...]]:
-    """The start and shape of the smallest region with all that ``index`` takes, and what to take of that region."""
-    start: list[int] = []
-    extents: list[int] = []
-    within: list[Index] = []
-    for key, extent in zip(index, shape, strict=True):
-        if not isinstance(key, slice):
-            at = int(key) + extent if key < 0 else int(key)
-            taken = range(at, at + 1)
-            within.append(0)
-        else:
-            taken = range(*key.indices(extent))
-            within.append(slice(None, None, key.step))
-        low, high = (min(taken[0], taken[-1]), max(taken[0], taken[-1])) if taken else (0, -1)
-        start.append(low)
-        extents.append(high + 1 - low)
-    return start, extents, tuple(within)
+@dataclass(frozen=True)
+class Run:
+    """Positions along one axis that are read together."""
+
+    #: The first cell that is read.
+    start: int
+    #: How many cells are read.
+    extent: int
+    #: Where they go in the result, and which of those that are read.
+    places: np.ndarray[Any, Any]
+    within: np.ndarray[Any, Any]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is read is all that is wanted, in that order."""
+        every = np.arange(self.extent)
+        return np.array_equal(self.within, every) and np.array_equal(self.places, every)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What is wanted along one axis."""
+
+    positions: np.ndarray[Any, Any]
+    chunk: int
+    #: Whether the result does not have the axis.
+    is_single: bool
+
+    @classmethod
+    def of(cls, key: Index, extent: int, chunk: int) -> Axis:
+        """What an index takes of an axis. Raises IndexError where it is not there."""
+        if isinstance(key, slice):
+            return cls(np.arange(*key.indices(extent)), chunk, False)
+        positions = np.atleast_1d(np.asarray(key, dtype=np.int64))
+        positions = np.where(positions < 0, positions + extent, positions)
+        if positions.size and not (0 <= positions.min() and positions.max() < extent):
+            raise IndexError(f"index {key} is out of bounds of {extent} cells")
+        return cls(positions, chunk, np.ndim(key) == 0)
+
+    def runs(self) -> list[Run]:
+        """The positions, in runs of neighbouring chunks: none is read that nothing is wanted of."""
+        order = np.argsort(self.positions, kind="stable")
+        ascending = self.positions[order]
+        ends = np.flatnonzero(np.diff(ascending // max(self.chunk, 1)) > 1) + 1
+        runs = []
+        for places in np.split(order, ends):
+            if len(places):
+                wanted = self.positions[places]
+                start = int(wanted.min())
+                runs.append(Run(start, int(wanted.max()) - start + 1, places, wanted - start))
+        return runs
+
 
 
 def _missing(view: DatasetView, name: str) -> NotFoundError:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 from xarray.indexes import PandasMultiIndex
 
@@ -40,6 +41,8 @@ def add_xr_dataset(store: Atlas, ds: xr.Dataset, name: str, chunks: Chunks | Non
     """
     if not isinstance(ds, xr.Dataset):
         raise InvalidArgumentError(f"expected an xarray.Dataset, got {type(ds).__name__}")
+    if chunks is not None and not isinstance(chunks, Mapping):
+        raise InvalidArgumentError(f"chunks are {chunks!r}: expected a chunk shape by variable")
     plans = _plan(ds, chunks or {})
     # What cannot be stored is found before anything is made.
     _attributes(ds, plans)
@@ -72,7 +75,7 @@ class _Plan:
         if self.variable.chunks is not None:
             from atlas._xarray.chunked import blocks
 
-            parts = blocks(self.variable.data)
+            parts = blocks(self.name, self.variable.data)
         elif self.variable.size:
             # Indexing gives a variable of its own, so that what it loads is not kept by the caller's.
             values = self.variable[...].values
@@ -139,6 +142,8 @@ def _attributes(ds: xr.Dataset, plans: list[_Plan]) -> dict[str, Any]:
 
 def _chunk_shape(name: str, variable: xr.Variable, given: Sequence[int] | None) -> list[int]:
     if given is not None:
+        if not isinstance(given, (Sequence, np.ndarray)) or isinstance(given, str):
+            raise InvalidArgumentError(f"chunks of {name!r} are {given!r}: expected a number for each dimension")
         if len(given) != variable.ndim:
             raise InvalidArgumentError(f"chunks of {name!r} are {list(given)}: the variable has shape {list(variable.shape)}")
         if any(chunk < 1 and chunk != -1 for chunk in given):
