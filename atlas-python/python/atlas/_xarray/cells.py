@@ -52,8 +52,9 @@ class CellType:
         """How cells of this dtype are stored. Raises UnsupportedError where they cannot be."""
         # pandas has dtypes of its own; numpy's of text is "T".
         kind = getattr(dtype, "kind", "O")
-        if getattr(dtype, "tz", None) is not None:
-            raise UnsupportedError(f"variable {variable!r} has times of zone {dtype.tz}: make them UTC without a zone")
+        zone = getattr(dtype, "tz", None)
+        if zone is not None:
+            raise UnsupportedError(f"variable {variable!r} has times of zone {zone}: make them UTC without a zone")
         if dtype.name in _NUMBERS:
             return cls(variable, dtype.name)
         if kind == "M":

@@ -78,7 +78,7 @@ class Client:
                 `(bytes, total bytes, rows, total rows)`, totals None where the server does not know them.
 
         Ctrl-C, and an error of `progress`, end the query on the server. A statement that changes something (the server has
-        to be writable) has one row: how many rows it changed.
+        to be writable) has one row: how many rows it changed; Ctrl-C may come too late for it.
 
         Raises:
             InvalidArgumentError: what is wrong with the query or its parameters.
