@@ -1,4 +1,4 @@
-//! The native module of the Python package `atlas`: [`Atlas`] and [`DatasetView`] over [`atlas_store`].
+//! The native module of the Python package `atlas`: `Atlas` and `DatasetView` over [`atlas_store`].
 //!
 //! The package's Python part (`python/atlas/`) has what needs xarray, dask and pyarrow. The documentation of the methods here is
 //! what Python shows; `scripts/stub` copies it to `_atlas.pyi`.
