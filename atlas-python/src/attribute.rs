@@ -1,7 +1,7 @@
 //! Attributes as Python values.
 
 use crate::error::raised;
-use crate::scalar::{is_bool, nanoseconds, numpy_kind};
+use crate::scalar::{float32, is_bool, nanoseconds, numpy_kind};
 use atlas_store::{Attribute, DType};
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
@@ -117,11 +117,7 @@ impl Given<'_, '_> {
         if dtype == DType::Float64 {
             return Ok(Attribute::Float64(value));
         }
-        #[allow(clippy::cast_possible_truncation, reason = "rounding is what float32 does")]
-        let short = value as f32;
-        if short.is_infinite() && value.is_finite() {
-            return Err(self.beyond(dtype));
-        }
+        let short = float32(value).ok_or_else(|| self.beyond(dtype))?;
         Ok(Attribute::Float64(short.into()))
     }
 

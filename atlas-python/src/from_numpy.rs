@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyString};
 use std::borrow::Cow;
 
-/// The cells of a numpy array for an array of `dtype`, which `named` names in errors.
+/// The cells of a numpy array for an array of this schema, which `named` names in errors.
 ///
 /// # Cost
 /// One copy of the cells.

@@ -64,14 +64,7 @@ pub(crate) fn fill_value(py: Python<'_>, array: &str, dtype: DType, given: &Boun
                 .map_err(|error| if error.is_instance_of::<PyOverflowError>(py) { beyond() } else { misfit() })?;
             match dtype {
                 DType::Float64 => Scalar::Float64(value),
-                _ => {
-                    #[allow(clippy::cast_possible_truncation, reason = "rounding is what float32 does")]
-                    let short = value as f32;
-                    if short.is_infinite() && value.is_finite() {
-                        return Err(beyond());
-                    }
-                    Scalar::Float32(short)
-                }
+                _ => Scalar::Float32(float32(value).ok_or_else(beyond)?),
             }
         }
         DType::String => match given.cast::<PyString>() {
@@ -85,6 +78,13 @@ pub(crate) fn fill_value(py: Python<'_>, array: &str, dtype: DType, given: &Boun
         _ => return Err(misfit()),
     };
     if scalar.fits(dtype) { Ok(scalar) } else { Err(beyond()) }
+}
+
+/// The float32 that a number rounds to; `None` where it is finite and beyond all of them.
+pub(crate) fn float32(value: f64) -> Option<f32> {
+    #[allow(clippy::cast_possible_truncation, reason = "rounding is what float32 does")]
+    let short = value as f32;
+    (short.is_finite() || !value.is_finite()).then_some(short)
 }
 
 /// Whether a value is a bool, of Python or of numpy.
