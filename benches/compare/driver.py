@@ -1,0 +1,124 @@
+"""Atlas beside what users would pick instead: the same data written and read through each, in turns, answers checked.
+
+Each system runs in a process of its own. For each case, size and operation there is a round that warms up and compares the
+answers to the cells as they were made, then rounds in which every system runs once, another one first each time. Runs
+include opening. Files are in the page cache. `benches/compare/run` makes the environments and starts this.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import chart
+import known
+import report
+import sql
+from cases import CASES, OPERATIONS, Case, Missing
+from process import System
+from rounds import Bench, Row, Settings
+
+
+def main() -> None:
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    pythons = known.Interpreters(options.atlas_python, options.reference_python, options.peers_python, options.atlas_bin)
+    systems = chosen(known.systems(pythons), options.system)
+    cases = [case for case in CASES if not options.case or any(part in case.name for part in options.case)]
+    settings = Settings(options.rounds, options.write_rounds, options.patience, options.timeout)
+    results = report.Results(report.machine(), options.rounds, [system.name for system in systems], cases)
+    with tempfile.TemporaryDirectory(prefix="atlas-compare-") as temporary:
+        folder = options.folder or Path(temporary)
+        for case in cases:
+            for datasets in options.datasets or getattr(case, options.sizes):
+                results.add(compare(case, datasets, systems, settings, folder, options.op or OPERATIONS, bool(options.folder), results.versions))
+                # What is known is kept, should the rest not come to an end.
+                results.save(options.out)
+    if options.sql:
+        results.sql = sql.run(options.sql_bench, options.peers_python, options.sizes == "small")
+    results.save(options.out)
+    if results.rows and not chart.draw(results, options.out):
+        say("no chart: this Python has no matplotlib")
+    say(f"results are in {options.out}")
+    if broken := [row for row in results.rows if row.failure]:
+        sys.exit("\n".join(f"{row.case}, {row.operation}, {row.datasets}: {row.system}: {row.failure}" for row in broken))
+
+
+def compare(
+    case: Case,
+    datasets: int,
+    systems: list[System],
+    settings: Settings,
+    folder: Path,
+    operations: list[str],
+    keep: bool,
+    versions: dict[str, str],
+) -> list[Row]:
+    """All operations on a case at one size. Files that are kept are read the next time, unless they are to be written again."""
+    place = folder / f"{case.name}-{datasets}"
+    rows: list[Row] = []
+    try:
+        task = case.task(datasets, place / "cells")
+    except Missing as missing:
+        say(f"SKIPPED {case.name}: {missing}")
+        return rows
+    bench = Bench(systems, task, place, settings, say, case.files_cap)
+    written = all(bench.place(system, "slice").exists() for system in bench.owners.values())
+    try:
+        for operation in OPERATIONS:
+            wanted = operation in operations and operation in case.operations
+            if wanted or (operation == "write" and not written):
+                start = time.perf_counter()
+                rows += bench.measure(operation)
+                say(f"{case.name}, {datasets} datasets: {operation}: {time.perf_counter() - start:.0f} s")
+        versions |= {worker.system.name: worker.version for worker in bench.workers}
+    finally:
+        bench.stop()
+        if not keep:
+            shutil.rmtree(place)
+    return rows
+
+
+def chosen(systems: list[System], names: list[str]) -> list[System]:
+    if unknown := set(names) - {system.name for system in systems}:
+        sys.exit(f"no such system: {', '.join(sorted(unknown))}; there are {', '.join(system.name for system in systems)}")
+    return [system for system in systems if (system.name in names if names else system.name not in known.EXTRA)]
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benches/compare/run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="a folder for compare.md, compare.json, compare.svg and compare.png")
+    parser.add_argument("--sizes", choices=["small", "full"], default="full", help="small: two minutes; full: three quarters of an hour")
+    numbers = lambda text: [int(number) for number in text.split(",")]
+    parser.add_argument("--datasets", type=numbers, help="other sizes, as 100,1000")
+    parser.add_argument("--case", action="append", default=[], help="only cases with this in their names (may be repeated)")
+    parser.add_argument("--system", action="append", default=[], help="only this system (may be repeated)")
+    parser.add_argument("--op", action="append", choices=OPERATIONS, help="only this operation (may be repeated)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write-rounds", type=int, default=3)
+    parser.add_argument("--patience", type=float, default=10, help="seconds; who takes longer for a run is asked once (10)")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds; who takes longer is stopped (300)")
+    parser.add_argument("--folder", type=Path, help="where files are made, kept, and found the next time (default: temporary)")
+    parser.add_argument("--sql", action=argparse.BooleanOptionalAction, help="benches/compare_sql too (default: where sizes are full)")
+    parser.add_argument("--sql-bench", help="a built `sql` bench (default: benches/compare_sql builds it)")
+    parser.add_argument("--atlas-python", required=True, help="a Python with this tree's package")
+    parser.add_argument("--reference-python", required=True, help="a Python with atlas-python 0.9.1")
+    parser.add_argument("--peers-python", default=sys.executable, help="a Python with the other systems")
+    parser.add_argument("--atlas-bin", default="", help="a release build of the server; without one nothing is compared over Flight")
+    options = parser.parse_args()
+    if options.sql is None:
+        options.sql = options.sizes == "full" and not (options.case or options.system or options.op)
+    # Workers run elsewhere.
+    options.atlas_bin = options.atlas_bin and os.path.abspath(options.atlas_bin)
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""What came out, as Markdown and JSON."""
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cases import OPERATIONS, Case
+from rounds import Row
+
+MIB = 1 << 20
+TITLES = {
+    "write": "write and flush",
+    "slice": "stacked slice, a quarter of each dimension",
+    "full": "stacked read of everything",
+    "cold": "one dataset, one array; the store opened for each read",
+    "warm": "one dataset, one array; the store is open",
+    "names": "open, and the names of all datasets",
+}
+NOTES = """\
+Times are those of a round with all it takes: opening, reading, and one array in memory for each variable. `÷ Atlas` is the
+median of the ratios within the rounds: above 1, Atlas is faster. MiB and calls are what the process read by `read`, from the page
+cache or not (`rchar` and `syscr` of Linux; none of the systems maps its files). Peak is the resident memory above what it was
+before, answer included. With Flight, CPU, reads and peak are those of client and server together. One run: it took too long to be asked again.
+
+- **atlas** decides itself how it encodes; **atlas none** stores cells as they are. Both flush to the disk (`fsync`).
+- **reference** is atlas-python 0.9.1 with its default, zstd.
+- **tensorstore**, **zarrs**, **zarr-python** read one sharded Zarr v3 array a variable, stacked by hand: chunks of one dataset (sensor:
+  1000, Argo: 50, padded to the longest) in shards of 100 (gridded: 10, sensor: 10,000, Argo: 1000); zstd level 3, or blosc's byte shuffle and zstd
+  level 3. It takes equal shapes, and all of them known beforehand. Their writers get the datasets stacked. TensorStore flushes to the disk, zarr-python does not.
+- **zarr stores** are a Zarr v3 store for each dataset, by `xarray.open_mfdataset(parallel=True)`; **netcdf** a NetCDF-4 file for
+  each (shuffle, zlib 1), read one after the other, since netCDF4 in threads crashes. Their names are the folder's: nothing is opened.
+- **atlas flight** reads from `atlas serve` on loopback into a pyarrow table, one stream; **C++ flight** sends the same batches from memory.
+"""
+
+
+def machine() -> str:
+    model = next((line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    return f"{len(os.sched_getaffinity(0))} cores of {os.cpu_count()} ({model.strip()}), Linux {platform.release()}"
+
+
+@dataclass
+class Results:
+    machine: str
+    rounds: int
+    systems: list[str]
+    cases: list[Case]
+    rows: list[Row] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    sql: str = ""
+    # What else ran: times are only worth something beside each other.
+    loads: list[float] = field(default_factory=list)
+
+    def add(self, rows: list[Row]) -> None:
+        self.rows += rows
+        self.loads.append(os.getloadavg()[0])
+
+    def of(self, case: str, operation: str) -> list[Row]:
+        return [row for row in self.rows if (row.case, row.operation) == (case, operation)]
+
+    def ratios(self, row: Row, base: str) -> list[float]:
+        """The row's times over those of another system, round by round."""
+        others = [each for each in self.of(row.case, row.operation) if (each.datasets, each.system) == (row.datasets, base)]
+        if not others or not others[0].runs or not row.runs:
+            return []
+        runs = [run["seconds"] for run in others[0].runs]
+        if len(runs) != len(row.runs):
+            # One of them was too slow to take turns.
+            runs = [statistics.median(runs)] * len(row.runs)
+        return sorted(run["seconds"] / other for run, other in zip(row.runs, runs))
+
+    def save(self, out: Path) -> None:
+        fields = {
+            "machine": self.machine,
+            "loads": self.loads,
+            "rounds": self.rounds,
+            "versions": self.versions,
+            "rows": [self.summary(row) for row in self.rows],
+            "sql": sql_rows(self.sql),
+        }
+        (out / "compare.json").write_text(json.dumps(fields, indent=1) + "\n")
+        (out / "compare.md").write_text(self.markdown())
+
+    def summary(self, row: Row) -> dict[str, Any]:
+        seconds = [run["seconds"] for run in row.runs]
+        ratios = {base: statistics.median(found) for base in self.systems if (found := self.ratios(row, base))}
+        return {**row.to_json(), "median_seconds": statistics.median(seconds) if seconds else None, "time_over": ratios}
+
+    def markdown(self) -> str:
+        loads = f"{min(self.loads):.1f} to {max(self.loads):.1f}" if self.loads else "unknown"
+        parts = [f"{self.machine}; load {loads}; {self.rounds} rounds.\n", NOTES]
+        if self.versions:
+            each = "; ".join(f"{system}: {version}" for system, version in self.versions.items())
+            parts.append(f"Versions: {each}.\n")
+        if self.rows:
+            parts += ["### At a glance: time ÷ Atlas\n", self.glance()]
+        for case in self.cases:
+            for operation in OPERATIONS:
+                if rows := self.of(case.name, operation):
+                    parts += [f"### {case.title}: {TITLES[operation]}\n", self.table(rows)]
+            if rows := self.of(case.name, "write"):
+                parts += [f"### {case.title}: size on disk\n", sizes(rows)]
+        if flown := self.flights():
+            parts += ["### Over Flight\n", flown]
+        if self.sql:
+            parts += ["### SQL: `benches/compare_sql`\n", self.sql]
+        return "\n".join(parts)
+
+    def glance(self) -> str:
+        """At the largest size of each case; where a system was spared that, at the largest that it did."""
+        lines = ["| case | datasets | " + " | ".join(self.systems[1:]) + " |", "|---|--:|" + "--:|" * (len(self.systems) - 1)]
+        for case in self.cases:
+            for operation in OPERATIONS:
+                rows = self.of(case.name, operation)
+                if not rows:
+                    continue
+                most = max(row.datasets for row in rows)
+                cells = []
+                for system in self.systems[1:]:
+                    own = [row for row in rows if row.system == system and not row.skipped]
+                    row = max(own, key=lambda row: row.datasets, default=None)
+                    ratios = self.ratios(row, self.systems[0]) if row else []
+                    at = f" ({row.datasets})" if row and row.datasets != most else ""
+                    cells.append("—" if not row else row.failure or (times(statistics.median(ratios)) + at if ratios else "?"))
+                lines.append(f"| {case.name}, {operation} | {most} | " + " | ".join(cells) + " |")
+        return "\n".join(lines) + "\n"
+
+    def table(self, rows: list[Row]) -> str:
+        lines = [
+            "| datasets | system | runs | median ms | min–max | ÷ Atlas | CPU ms | MiB read | calls | peak MiB |",
+            "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        ]
+        for row in sorted(rows, key=lambda row: (row.datasets, self.systems.index(row.system))):
+            if not row.runs or row.failure:
+                lines.append(f"| {row.datasets} | {row.system} | | {row.failure or f'— ({row.skipped})'} | | | | | | |")
+                continue
+            middle = lambda what: statistics.median(run[what] for run in row.runs)
+            seconds = [run["seconds"] for run in row.runs]
+            ratios = self.ratios(row, self.systems[0])
+            ratio = times(statistics.median(ratios)) if ratios else ""
+            lines.append(
+                f"| {row.datasets} | {row.system} | {len(seconds)} | {ms(statistics.median(seconds))} | {ms(min(seconds))}–{ms(max(seconds))} "
+                f"| {ratio} | {ms(middle('cpu_seconds'))} | {number(middle('bytes') / MIB)} | {middle('requests'):.0f} | {number(middle('peak_bytes') / MIB)} |"
+            )
+        return "\n".join(lines) + "\n"
+
+    def flights(self) -> str:
+        """Streams beside the wire's ceiling, and beside the reference without a wire."""
+        lines = []
+        for row in self.rows:
+            if row.system == "atlas flight" and row.runs:
+                of = [self.ratios(row, base) for base in ("C++ flight", "reference")]
+                cells = [f"{statistics.median(1 / ratio for ratio in ratios):.2f}" if ratios else "" for ratios in of]
+                lines.append(f"| {row.case}, {row.operation} | {row.datasets} | {cells[0]} | {cells[1]} |")
+        head = "| case | datasets | speed ÷ C++ server's | speed ÷ the reference's, which reads its files |\n|---|--:|--:|--:|\n"
+        return head + "\n".join(lines) + "\n" if lines else ""
+
+
+def sizes(rows: list[Row]) -> str:
+    counts = sorted({row.datasets for row in rows})
+    lines = ["| system | " + " | ".join(f"{count} datasets: MiB | files" for count in counts) + " |", "|---|" + "--:|--:|" * len(counts)]
+    for system in dict.fromkeys(row.system for row in rows):
+        found = {row.datasets: row.runs[-1] for row in rows if row.system == system and row.runs}
+        cells = [f"{found[count]['disk_bytes'] / MIB:.2f} | {found[count]['disk_files']}" if count in found else "— | " for count in counts]
+        lines.append(f"| {system} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def sql_rows(text: str) -> list[dict[str, str]]:
+    """The rows of the tables that `compare_sql` printed."""
+    rows: list[dict[str, str]] = []
+    title, head, query = "", [], ""
+    for line in text.splitlines():
+        if line.startswith("#### "):
+            title, head = line[5:], []
+        elif line.startswith("|") and not line.startswith("|-"):
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if not head:
+                head = cells
+                continue
+            query = cells[0] or query
+            rows.append({"table": title, **dict(zip(head, cells)), "query": query})
+    return rows
+
+
+def ms(seconds: float) -> str:
+    return number(seconds * 1000)
+
+
+def times(ratio: float) -> str:
+    return f"{number(ratio)}×"
+
+
+def number(value: float) -> str:
+    """Three digits that mean something."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

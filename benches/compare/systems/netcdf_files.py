@@ -1,0 +1,50 @@
+"""A NetCDF-4 file for each dataset, by xarray: what most archives are."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import dask
+import netCDF4
+import xarray as xr
+
+from task import slices
+
+
+class System:
+    def __init__(self, variant):
+        self.version = f"xarray {version('xarray')}, netCDF4 {version('netCDF4')}"
+        # Current versions of netCDF4 end the process (bus error) when two threads open files.
+        dask.config.set(scheduler="synchronous")
+
+    def write(self, folder, task, cells):
+        Path(folder).mkdir(parents=True)
+        for number, name in enumerate(task.names()):
+            with netCDF4.Dataset(f"{folder}/{name}.nc", "w") as file:
+                for variable, own in zip(task.variables, cells):
+                    for dim, extent in zip(variable.dims, own[number].shape):
+                        if dim not in file.dimensions:
+                            file.createDimension(dim, extent)
+                    chunks = [min(pair) for pair in zip(variable.chunks, own[number].shape)]
+                    packed = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
+                    file.createVariable(variable.name, variable.dtype, variable.dims, **packed)[:] = own[number]
+
+    def open(self, folder, task):
+        return Path(folder)
+
+    def names(self, folder):
+        return sorted(path.stem for path in folder.iterdir())
+
+    def stacked(self, folder, task, box):
+        paths = sorted(folder.iterdir())
+        region = dict(zip(task.variables[0].dims, slices(box)))
+        # Datasets of several lengths cannot be concatenated: each is cut as it is opened.
+        cut = {"preprocess": lambda dataset: dataset.isel(region)}
+        options = {"combine": "nested", "concat_dim": "dataset", "coords": "minimal", "compat": "override"}
+        with xr.open_mfdataset(paths, engine="netcdf4", decode_cf=False, **cut, **options) as datasets:
+            part = datasets.load()
+            return [part[variable.name].values for variable in task.variables]
+
+    def single(self, folder, task, number, variable, box):
+        with netCDF4.Dataset(folder / f"d{number:06}.nc") as file:
+            file.set_auto_maskandscale(False)
+            return file[variable.name][slices(box)]

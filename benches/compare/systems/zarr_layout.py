@@ -1,0 +1,75 @@
+"""What an expert makes of datasets of equal shape: one sharded Zarr v3 array a variable, stacked along a first dimension.
+
+Codecs, shards and chunks are written down once, in the array's metadata, for whoever writes it. Beside the variables is an
+array `names`, text as bytes.
+"""
+
+import numpy as np
+
+NAMES = "names"
+NAME_BYTES = 8
+# What shorter datasets are filled up with: the fill value of Argo's files.
+FILL = 99999.0
+
+BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+
+
+def compressor(variant, itemsize):
+    if variant == "zstd":
+        return {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
+    shuffle = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": itemsize, "blocksize": 0}
+    return {"name": "blosc", "configuration": shuffle}
+
+
+def metadata(task, variable, variant):
+    """The `zarr.json` of a variable's array."""
+    shard = min(task.stacked_shard, task.datasets)
+    # A shard is of whole chunks.
+    chunk = min(task.stacked_chunk, shard)
+    shard -= shard % chunk
+    outer = [-(-extent // chunk) * chunk for extent, chunk in zip(variable.shape, variable.chunks)]
+    itemsize = np.dtype(variable.dtype).itemsize
+    sharding = {
+        "chunk_shape": [chunk, *variable.chunks],
+        "codecs": [BYTES, compressor(variant, itemsize)],
+        "index_codecs": [BYTES, {"name": "crc32c"}],
+        "index_location": "end",
+    }
+    return described([task.datasets, *variable.shape], variable.dtype, [shard, *outer], [{"name": "sharding_indexed", "configuration": sharding}])
+
+
+def names_metadata(task):
+    shape = [task.datasets, NAME_BYTES]
+    return described(shape, "uint8", shape, [{"name": "bytes"}, compressor("zstd", 1)])
+
+
+def described(shape, dtype, chunks, codecs):
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
+        "chunk_key_encoding": {"name": "default"},
+        "fill_value": 0,
+        "codecs": codecs,
+        "attributes": {},
+    }
+
+
+def name_cells(task):
+    return np.array(task.names(), f"S{NAME_BYTES}").view("uint8").reshape(-1, NAME_BYTES)
+
+
+def name_texts(cells):
+    return [bytes(row).rstrip(b"\0").decode() for row in np.asarray(cells)]
+
+
+def load(task):
+    return [task.padded(variable, FILL) for variable in task.variables]
+
+
+def parts(task, variable, cells):
+    """The cells shard by shard, each with where it begins."""
+    step = metadata(task, variable, "zstd")["chunk_grid"]["configuration"]["chunk_shape"][0]
+    return ((begin, cells[begin : begin + step]) for begin in range(0, task.datasets, step))
