@@ -24,7 +24,7 @@ NOTES = """\
 Times are those of a round with all it takes: opening, reading, and one array in memory for each variable. `÷ Atlas` is the
 median of the ratios within the rounds: above 1, Atlas is faster. MiB and calls are what the process read by `read`, from the page
 cache or not (`rchar` and `syscr` of Linux; none of the systems maps its files). Peak is the resident memory above what it was
-before, answer included. With Flight, CPU, reads and peak are those of client and server together. One run: it took too long to be asked again.
+before, answer included, the most of all rounds. With Flight, CPU, reads and peak are those of client and server together. One run: it took too long to be asked again.
 
 - **atlas** decides itself how it encodes; **atlas none** stores cells as they are. Both flush to the disk (`fsync`).
 - **reference** is atlas-python 0.9.1 with its default, zstd.
@@ -143,8 +143,10 @@ class Results:
             ratio = times(statistics.median(ratios)) if ratios else ""
             lines.append(
                 f"| {row.datasets} | {row.system} | {len(seconds)} | {ms(statistics.median(seconds))} | {ms(min(seconds))}–{ms(max(seconds))} "
-                f"| {ratio} | {ms(middle('cpu_seconds'))} | {number(middle('bytes') / MIB)} | {middle('requests'):.0f} | {number(middle('peak_bytes') / MIB)} |"
+                f"| {ratio} | {ms(middle('cpu_seconds'))} | {number(middle('bytes') / MIB)} | {middle('requests'):.0f} | {number(max(run['peak_bytes'] for run in row.runs) / MIB)} |"
             )
+        if answers := {row.datasets: row.runs[0]["answer_bytes"] for row in rows if row.runs and "answer_bytes" in row.runs[0]}:
+            lines += ["", "Answers: " + ", ".join(f"{number(size / MIB)} MiB of {count} datasets" for count, size in sorted(answers.items())) + "."]
         return "\n".join(lines) + "\n"
 
     def flights(self) -> str:
