@@ -126,7 +126,7 @@ SENSOR = [Variable("value", "float32", ["hour"], [24], [24]), Variable("time", "
 
 CASES = [
     Case("profile-noise", "profile, noise: 4 variables of (50, 168) float32, a chunk each", **PROFILE, make=noise),
-    Case("profile-smooth", "profile, smooth: 4 variables of (50, 168) float32, a chunk each", **PROFILE, make=smooth),
+    Case("profile-smooth", "profile, smooth: 4 variables of (50, 168) float32, a chunk each", **PROFILE, make=smooth, files_cap=100),
     Case(
         "gridded",
         "gridded: 3 variables of (100, 100, 48) float32 in chunks of (50, 50, 24)",
@@ -163,6 +163,7 @@ CASES = [
         # Arrays of several lengths are not stacked whole.
         operations=[operation for operation in OPERATIONS if operation != "full"],
         ragged=True,
+        files_cap=191,
         stacked_chunk=50,
         stacked_shard=1000,
     ),

@@ -31,7 +31,7 @@ def draw(results: Results, out: Path) -> bool:
     except ModuleNotFoundError:
         return False
     matplotlib.use("svg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     # The same results give the same file, and its text stays text.
     pyplot.rcParams.update({"svg.hashsalt": "compare", "svg.fonttype": "none", "font.size": 8})
@@ -44,7 +44,7 @@ def draw(results: Results, out: Path) -> bool:
     named: dict[str, Any] = {}
     for line, operation in zip(panels, operations):
         for panel, case in zip(line, cases):
-            found = lines(results, case.name, operation)
+            found = points_of(results, case.name, operation)
             panel.set_visible(bool(found))
             for system, points in found.items():
                 named.setdefault(system, panel.plot(*zip(*points), label=system, **style(system))[0])
@@ -53,19 +53,23 @@ def draw(results: Results, out: Path) -> bool:
             counts = sorted({count for points in found.values() for count, _ in points})
             panel.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
             panel.set_xticks([], minor=True)
+            panel.yaxis.set_major_formatter(ticker.FuncFormatter(duration))
+            panel.yaxis.set_minor_formatter(ticker.FuncFormatter(duration))
+            # One decade and less still has a tick or two with a number.
+            panel.yaxis.set_minor_locator(ticker.LogLocator(subs=(3,)))
             panel.grid(True, color="#dddddd", linewidth=0.5)
             panel.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("datasets", fontsize=9)
-    figure.supylabel("seconds, median (less is better)", fontsize=9)
+    figure.suptitle("Median time by the number of datasets; less is better", fontsize=9)
     order = [system for system in results.systems if system in named]
-    figure.legend([named[system] for system in order], order, loc="outside lower center", ncols=6, frameon=False)
+    columns = max(2, int(size[0] / 1.6))
+    figure.legend([named[system] for system in order], order, loc="outside lower center", ncols=columns, frameon=False)
     figure.savefig(out / "compare.svg", metadata={"Date": None})
     figure.savefig(out / "compare.png", dpi=120)
     pyplot.close(figure)
     return True
 
 
-def lines(results: Results, case: str, operation: str) -> dict[str, list[tuple[int, float]]]:
+def points_of(results: Results, case: str, operation: str) -> dict[str, list[tuple[int, float]]]:
     """The medians of each system, by the number of datasets."""
     points: dict[str, list[tuple[int, float]]] = {}
     for row in results.of(case, operation):
@@ -74,7 +78,11 @@ def lines(results: Results, case: str, operation: str) -> dict[str, list[tuple[i
     return {system: sorted(own) for system, own in points.items()}
 
 
+def duration(seconds: float, _position: int) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1e3:g} ms"
+
+
 def style(system: str) -> dict[str, Any]:
-    colour = next(colour for name, colour in COLOURS.items() if system.startswith(name)) if system.startswith(tuple(COLOURS)) else "#000000"
+    colour = next((colour for name, colour in COLOURS.items() if system.startswith(name)), "#000000")
     way = LINES.get(system.split()[-1], "-") if system != "C++ flight" else ":"
     return {"color": colour, "linestyle": way, "linewidth": 2.2 if system == "atlas" else 1.2, "marker": "o", "markersize": 3}

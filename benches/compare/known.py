@@ -1,6 +1,7 @@
 """The systems that the bench knows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from process import System
 
@@ -25,18 +26,18 @@ def systems(pythons: Interpreters) -> list[System]:
         for codec in ("blosc", "zstd"):
             variant = codec if name == "tensorstore" else f"{name.removesuffix('-python')}-{codec}"
             stacked.append(System(f"{name} {codec}", pythons.peers, module, variant, files=f"stacked {codec}"))
-    served = {
+    over_flight = [("atlas flight", "atlas"), ("C++ flight", "cpp")] if pythons.atlas_bin else []
+    served: dict[str, Any] = {
         "files": "atlas",
         "without": frozenset({"write", "cold", "warm", "names"}),
         "environment": {"ATLAS_BIN": pythons.atlas_bin},
     }
     return [
         System("atlas", pythons.atlas, "atlas_store", "default", files="atlas"),
-        *(System(f"atlas {codec}", pythons.atlas, "atlas_store", codec, files=f"atlas {codec}") for codec in ("none", "zstd", "lz4")),
+        *(System(f"atlas {codec}", pythons.atlas, "atlas_store", codec, f"atlas {codec}") for codec in ("none", "zstd", "lz4")),
         System("reference", pythons.reference, "atlas_store", "default", files="reference"),
         *stacked,
         System("zarr stores", pythons.peers, "zarr_stores", files="zarr stores", file_each=True),
         System("netcdf", pythons.peers, "netcdf_files", files="netcdf", file_each=True),
-        *((System("atlas flight", pythons.peers, "flight_servers", "atlas", **served),
-           System("C++ flight", pythons.peers, "flight_servers", "cpp", **served)) if pythons.atlas_bin else ()),
+        *(System(name, pythons.peers, "flight_servers", variant, **served) for name, variant in over_flight),
     ]

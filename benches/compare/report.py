@@ -22,24 +22,30 @@ TITLES = {
 }
 NOTES = """\
 Times are those of a round with all it takes: opening, reading, and one array in memory for each variable. `÷ Atlas` is the
-median of the ratios within the rounds: above 1, Atlas is faster. MiB and calls are what the process read by `read`, from the page
-cache or not (`rchar` and `syscr` of Linux; none of the systems maps its files). Peak is the resident memory above what it was
-before, answer included, the most of all rounds. With Flight, CPU, reads and peak are those of client and server together. One run: it took too long to be asked again.
+median of the ratios within the rounds: above 1, Atlas is faster. One run: it took too long to be asked again. MiB and calls
+are what the process read by `read`, from the page cache or not (`rchar` and `syscr` of Linux; none of the systems maps its
+files into memory). Peak is the resident memory above what it was before, answer included, the most of all rounds. Over
+Flight, CPU, reads and peak are those of client and server together. The answers of all systems were the same, bit for bit,
+but where the tables say otherwise.
 
 - **atlas** decides itself how it encodes; **atlas none** stores cells as they are. Both flush to the disk (`fsync`).
-- **reference** is atlas-python 0.9.1 with its default, zstd.
-- **tensorstore**, **zarrs**, **zarr-python** read one sharded Zarr v3 array a variable, stacked by hand: chunks of one dataset (sensor:
-  1000, Argo: 50, padded to the longest) in shards of 100 (gridded: 10, sensor: 10,000, Argo: 1000); zstd level 3, or blosc's byte shuffle and zstd
-  level 3. It takes equal shapes, and all of them known beforehand. Their writers get the datasets stacked. TensorStore flushes to the disk, zarr-python does not.
-- **zarr stores** are a Zarr v3 store for each dataset, by `xarray.open_mfdataset(parallel=True)`; **netcdf** a NetCDF-4 file for
-  each (shuffle, zlib 1), read one after the other, since netCDF4 in threads crashes. Their names are the folder's: nothing is opened.
-- **atlas flight** reads from `atlas serve` on loopback into a pyarrow table, one stream; **C++ flight** sends the same batches from memory.
+- **reference** is atlas-python 0.9.1 with its default, zstd. A handle keeps the files that it read in memory.
+- **tensorstore**, **zarrs** and **zarr-python** have one sharded Zarr v3 array a variable, stacked by hand: chunks of one
+  dataset (sensor: 1000; Argo: 50, padded to the longest) in shards of 100 (gridded: 10; sensor: 10,000; Argo: 1000), zstd
+  level 3, or blosc with byte shuffle and zstd level 3. That takes equal shapes, and datasets that are all known before.
+  They are given the datasets stacked. TensorStore flushes to the disk, zarr-python does not.
+- **zarr stores** are a Zarr v3 store for each dataset, read by `xarray.open_mfdataset(parallel=True)`; **netcdf** is a
+  NetCDF-4 file for each (shuffle, zlib 1), read one after the other, since netCDF4 crashes where threads open files. They have
+  nothing that stays open, and their names are the folder's. Neither flushes to the disk.
+- **atlas flight** reads from `atlas serve` on loopback into a pyarrow table, in one stream; **C++ flight** sends the same
+  batches from memory.
 """
 
 
 def machine() -> str:
-    model = next((line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
-    return f"{len(os.sched_getaffinity(0))} cores of {os.cpu_count()} ({model.strip()}), Linux {platform.release()}"
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{len(os.sched_getaffinity(0))} cores of {os.cpu_count()} ({model}), Linux {platform.release()}"
 
 
 @dataclass
@@ -137,17 +143,29 @@ class Results:
             if not row.runs or row.failure:
                 lines.append(f"| {row.datasets} | {row.system} | | {row.failure or f'— ({row.skipped})'} | | | | | | |")
                 continue
-            middle = lambda what: statistics.median(run[what] for run in row.runs)
-            seconds = [run["seconds"] for run in row.runs]
-            ratios = self.ratios(row, self.systems[0])
-            ratio = times(statistics.median(ratios)) if ratios else ""
-            lines.append(
-                f"| {row.datasets} | {row.system} | {len(seconds)} | {ms(statistics.median(seconds))} | {ms(min(seconds))}–{ms(max(seconds))} "
-                f"| {ratio} | {ms(middle('cpu_seconds'))} | {number(middle('bytes') / MIB)} | {middle('requests'):.0f} | {number(max(run['peak_bytes'] for run in row.runs) / MIB)} |"
-            )
+            lines.append("| " + " | ".join([str(row.datasets), row.system, *self.measured(row)]) + " |")
         if answers := {row.datasets: row.runs[0]["answer_bytes"] for row in rows if row.runs and "answer_bytes" in row.runs[0]}:
-            lines += ["", "Answers: " + ", ".join(f"{number(size / MIB)} MiB of {count} datasets" for count, size in sorted(answers.items())) + "."]
+            each = (f"{number(size / MIB)} MiB of {count} datasets" for count, size in sorted(answers.items()))
+            lines += ["", f"Answers: {', '.join(each)}."]
         return "\n".join(lines) + "\n"
+
+    def measured(self, row: Row) -> list[str]:
+        """The cells of a row of a table, from the number of runs on."""
+
+        def middle(what: str) -> float:
+            return statistics.median(run[what] for run in row.runs)
+
+        seconds, ratios = [run["seconds"] for run in row.runs], self.ratios(row, self.systems[0])
+        return [
+            str(len(seconds)),
+            ms(statistics.median(seconds)),
+            f"{ms(min(seconds))}–{ms(max(seconds))}",
+            times(statistics.median(ratios)) if ratios else "",
+            ms(middle("cpu_seconds")),
+            number(middle("bytes") / MIB),
+            f"{middle('requests'):.0f}",
+            number(max(run["peak_bytes"] for run in row.runs) / MIB),
+        ]
 
     def flights(self) -> str:
         """Streams beside the wire's ceiling, and beside the reference without a wire."""
@@ -157,16 +175,18 @@ class Results:
                 of = [self.ratios(row, base) for base in ("C++ flight", "reference")]
                 cells = [f"{statistics.median(1 / ratio for ratio in ratios):.2f}" if ratios else "" for ratios in of]
                 lines.append(f"| {row.case}, {row.operation} | {row.datasets} | {cells[0]} | {cells[1]} |")
-        head = "| case | datasets | speed ÷ C++ server's | speed ÷ the reference's, which reads its files |\n|---|--:|--:|--:|\n"
-        return head + "\n".join(lines) + "\n" if lines else ""
+        head = ["| case | datasets | speed ÷ C++ server's | speed ÷ the reference's, which reads its files |", "|---|--:|--:|--:|"]
+        return "\n".join(head + lines) + "\n" if lines else ""
 
 
 def sizes(rows: list[Row]) -> str:
     counts = sorted({row.datasets for row in rows})
-    lines = ["| system | " + " | ".join(f"{count} datasets: MiB | files" for count in counts) + " |", "|---|" + "--:|--:|" * len(counts)]
+    head = " | ".join(f"{count} datasets: MiB | files" for count in counts)
+    lines = [f"| system | {head} |", "|---|" + "--:|--:|" * len(counts)]
     for system in dict.fromkeys(row.system for row in rows):
         found = {row.datasets: row.runs[-1] for row in rows if row.system == system and row.runs}
-        cells = [f"{found[count]['disk_bytes'] / MIB:.2f} | {found[count]['disk_files']}" if count in found else "— | " for count in counts]
+        runs = [found.get(count) for count in counts]
+        cells = [f"{run['disk_bytes'] / MIB:.2f} | {run['disk_files']}" if run else "— | " for run in runs]
         lines.append(f"| {system} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -79,7 +79,8 @@ class Bench:
         for number in range(1, rounds + 1):
             turn = number % max(1, len(asked))
             order = asked[turn:] + asked[:turn]
-            self.round(operation, number, [worker for worker in order if not any(map(self.slow, rows[worker.system.name].runs))], rows)
+            again = [worker for worker in order if not any(map(self.slow, rows[worker.system.name].runs))]
+            self.round(operation, number, again, rows)
         if operation == "write":
             self.keep_owners()
         skipped = [

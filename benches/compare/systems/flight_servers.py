@@ -80,4 +80,5 @@ class System:
 
     def arrays(self, table, task):
         """The same arrays that other systems give; not part of what is timed."""
-        return [np.concatenate([chunk.to_numpy_ndarray() for chunk in table[variable.name].chunks]) for variable in task.variables]
+        columns = (table[variable.name].chunks for variable in task.variables)
+        return [np.concatenate([chunk.to_numpy_ndarray() for chunk in chunks]) for chunks in columns]

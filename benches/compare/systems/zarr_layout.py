@@ -35,7 +35,8 @@ def metadata(task, variable, variant):
         "index_codecs": [BYTES, {"name": "crc32c"}],
         "index_location": "end",
     }
-    return described([task.datasets, *variable.shape], variable.dtype, [shard, *outer], [{"name": "sharding_indexed", "configuration": sharding}])
+    codecs = [{"name": "sharding_indexed", "configuration": sharding}]
+    return described([task.datasets, *variable.shape], variable.dtype, [shard, *outer], codecs)
 
 
 def names_metadata(task):
