@@ -8,6 +8,7 @@ include opening. Files are in the page cache. `benches/compare/run` makes the en
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ from rounds import Bench, Settings
 
 def main() -> None:
     options = arguments()
+    # Somebody ends it: processes are stopped and files removed as after an error.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     options.out.mkdir(parents=True, exist_ok=True)
     pythons = known.Interpreters(options.atlas_python, options.reference_python, options.peers_python, options.atlas_bin)
     systems = chosen(known.systems(pythons), options.system)

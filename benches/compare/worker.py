@@ -154,6 +154,8 @@ def main() -> None:
         except Exception as error:  # It is a result: the driver's table shows it.
             answer = {"failure": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)
+    # Also where the driver was killed: no server stays behind.
+    getattr(worker.system, "close", lambda: None)()
 
 
 if __name__ == "__main__":

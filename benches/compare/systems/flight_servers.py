@@ -41,13 +41,16 @@ class System:
         # The ticket of all there is, where nothing is to be asked.
         self.fixed = None
 
+    def close(self):
+        if self.server:
+            self.server.stop()
+
     def pids(self):
         return [self.server.child.pid]
 
     def prepare(self, folder, task, box):
         """Starts the server; the C++ one with the batches that Atlas answers."""
-        if self.server:
-            self.server.stop()
+        self.close()
         self.server, self.fixed = self.atlas(folder), None
         if self.variant == "atlas":
             return
