@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Case:
             folder.mkdir(parents=True, exist_ok=True)
             self.make(self, datasets, folder)
             (folder / "whole").touch()
-        layout = {"ragged": self.ragged, "stacked_chunk": self.stacked_chunk, "stacked_shard": self.stacked_shard}
+        layout: dict[str, Any] = {"ragged": self.ragged, "stacked_chunk": self.stacked_chunk, "stacked_shard": self.stacked_shard}
         return Task(self.name, datasets, self.variables, self.start, self.shape, str(folder), **layout)
 
 
@@ -115,7 +115,7 @@ def floats(names: list[str], dims: list[str], shape: list[int], chunks: list[int
     return [Variable(name, "float32", dims, shape, chunks) for name in names]
 
 
-PROFILE = {
+PROFILE: dict[str, Any] = {
     "full": [100, 1000, 4000],
     "small": [50, 100, 200],
     "variables": floats(["temperature", "salinity", "oxygen", "chlorophyll"], ["depth", "time"], [50, 168], [50, 168]),

@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import chart
 import known
@@ -107,7 +108,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--datasets", type=numbers, help="other sizes, as 100,1000")
     parser.add_argument("--case", action="append", default=[], help="only cases with this in their names (may be repeated)")
     parser.add_argument("--system", action="append", default=[], help="only this system (may be repeated)")
-    other = {"metavar": "NAME=FILE", "type": lambda text: text.split("=", 1), "action": "append", "default": []}
+    other: dict[str, Any] = {"metavar": "NAME=FILE", "type": lambda text: text.split("=", 1), "action": "append", "default": []}
     parser.add_argument("--other", **other, help="one more system: a file as those in benches/compare/systems")
     parser.add_argument("--op", action="append", choices=OPERATIONS, help="only this operation (may be repeated)")
     parser.add_argument("--rounds", type=int, default=5)

@@ -26,12 +26,12 @@ def systems(pythons: Interpreters) -> list[System]:
         for codec in ("blosc", "zstd"):
             variant = codec if name == "tensorstore" else f"{name.removesuffix('-python')}-{codec}"
             stacked.append(System(f"{name} {codec}", pythons.peers, module, variant, files=f"stacked {codec}"))
-    over_flight = [("atlas flight", "atlas"), ("C++ flight", "cpp")] if pythons.atlas_bin else []
+    flights = [("atlas flight", "atlas", "atlas"), ("atlas none flight", "atlas", "atlas none"), ("C++ flight", "cpp", "atlas")]
     served: dict[str, Any] = {
-        "files": "atlas",
         "without": frozenset({"write", "cold", "warm", "names"}),
         "environment": {"ATLAS_BIN": pythons.atlas_bin},
     }
+    over_flight = flights if pythons.atlas_bin else []
     return [
         System("atlas", pythons.atlas, "atlas_store", "default", files="atlas"),
         *(System(f"atlas {codec}", pythons.atlas, "atlas_store", codec, f"atlas {codec}") for codec in ("none", "zstd", "lz4")),
@@ -39,5 +39,5 @@ def systems(pythons: Interpreters) -> list[System]:
         *stacked,
         System("zarr stores", pythons.peers, "zarr_stores", files="zarr stores", file_each=True),
         System("netcdf", pythons.peers, "netcdf_files", files="netcdf", file_each=True),
-        *(System(name, pythons.peers, "flight_servers", variant, **served) for name, variant in over_flight),
+        *(System(name, pythons.peers, "flight_servers", variant, files, **served) for name, variant, files in over_flight),
     ]

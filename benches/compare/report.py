@@ -37,8 +37,8 @@ but where the tables say otherwise.
 - **zarr stores** are a Zarr v3 store for each dataset, read by `xarray.open_mfdataset(parallel=True)`; **netcdf** is a
   NetCDF-4 file for each (shuffle, zlib 1), read one after the other, since netCDF4 crashes where threads open files. They have
   nothing that stays open, and their names are the folder's. Neither flushes to the disk.
-- **atlas flight** reads from `atlas serve` on loopback into a pyarrow table, in one stream; **C++ flight** sends the same
-  batches from memory.
+- **atlas flight** reads from `atlas serve` on loopback into a pyarrow table, in one stream, **atlas none flight** from the store
+  of atlas none; **C++ flight** is pyarrow's C++ server, which sends the same batches from memory.
 """
 
 
@@ -171,11 +171,12 @@ class Results:
         """Streams beside the wire's ceiling, and beside the reference without a wire."""
         lines = []
         for row in self.rows:
-            if row.system == "atlas flight" and row.runs:
+            if row.system.startswith("atlas") and row.system.endswith("flight") and row.runs:
                 of = [self.ratios(row, base) for base in ("C++ flight", "reference")]
                 cells = [f"{statistics.median(1 / ratio for ratio in ratios):.2f}" if ratios else "" for ratios in of]
-                lines.append(f"| {row.case}, {row.operation} | {row.datasets} | {cells[0]} | {cells[1]} |")
-        head = ["| case | datasets | speed ÷ C++ server's | speed ÷ the reference's, which reads its files |", "|---|--:|--:|--:|"]
+                lines.append(f"| {row.case}, {row.operation} | {row.datasets} | {row.system} | {cells[0]} | {cells[1]} |")
+        head = ["| case | datasets | system | speed ÷ C++ server's | speed ÷ the reference's, which reads its files |"]
+        head.append("|---|--:|---|--:|--:|")
         return "\n".join(head + lines) + "\n" if lines else ""
 
 
@@ -194,7 +195,8 @@ def sizes(rows: list[Row]) -> str:
 def sql_rows(text: str) -> list[dict[str, str]]:
     """The rows of the tables that `compare_sql` printed."""
     rows: list[dict[str, str]] = []
-    title, head, query = "", [], ""
+    title, query = "", ""
+    head: list[str] = []
     for line in text.splitlines():
         if line.startswith("#### "):
             title, head = line[5:], []

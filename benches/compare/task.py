@@ -96,7 +96,7 @@ def digest(answer: Iterable[Any]) -> str:
     for part in answer:
         if isinstance(part, np.ndarray):
             hashed.update(f"{part.dtype.str}{part.shape}".encode())
-            hashed.update(memoryview(np.ascontiguousarray(part)).cast("B"))
+            hashed.update(np.ascontiguousarray(part).reshape(-1).view("u1").data)
         else:
             hashed.update(f"{part}\n".encode())
     return hashed.hexdigest()

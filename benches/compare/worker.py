@@ -48,7 +48,9 @@ class Process:
 
     def memory(self, which: str) -> int:
         """VmRSS or VmHWM (its peak), in bytes."""
-        return int(re.search(rf"{which}:\s+(\d+) kB", (self.folder / "status").read_text())[1]) * 1024
+        found = re.search(rf"{which}:\s+(\d+) kB", (self.folder / "status").read_text())
+        assert found, which
+        return int(found[1]) * 1024
 
     def forget_peak(self) -> None:
         (self.folder / "clear_refs").write_text("5")

@@ -11,47 +11,51 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.flight as flight
 
+from task import Box, Task
+
 CPP_SERVER = Path(__file__).resolve().parents[2] / "flight" / "cpp_server.py"
 
 
 class Server:
-    def __init__(self, command, port):
+    def __init__(self, command: list[str], port: str) -> None:
         self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for line in self.child.stdout:
+        for line in self.child.stdout or ():
             if found := re.search(port, line):
                 self.location = f"grpc://127.0.0.1:{found[1]}"
                 return
         raise RuntimeError(f"{command[0]} did not start")
 
-    def stop(self):
+    def stop(self) -> None:
         self.child.terminate()
         self.child.wait()
 
 
 class System:
-    def __init__(self, variant):
+    def __init__(self, variant: str) -> None:
         self.variant = variant
         self.version = f"pyarrow {pa.__version__}"
-        self.server = None
+        self.server: Server | None = None
         # The ticket of all there is, where nothing is to be asked.
-        self.fixed = None
+        self.fixed: flight.Ticket | None = None
 
-    def close(self):
+    def close(self) -> None:
         if self.server:
             self.server.stop()
 
-    def pids(self):
-        return [self.server.child.pid]
+    def pids(self) -> list[int]:
+        return [self.server.child.pid] if self.server else []
 
-    def prepare(self, folder, task, box):
+    def prepare(self, folder: str, task: Task, box: Box) -> None:
         """Starts the server; the C++ one with the batches that Atlas answers."""
         self.close()
-        self.server, self.fixed = self.atlas(folder), None
+        self.server = own = self.atlas(folder)
+        self.fixed = None
         if self.variant == "atlas":
             return
         with tempfile.NamedTemporaryFile() as file:
@@ -60,18 +64,19 @@ class System:
                 # Batches as they came: the table's chunks.
                 writer.write_table(table)
             del table
-            self.server.stop()
+            own.stop()
             self.server = Server([sys.executable, str(CPP_SERVER), file.name], r"^(\d+)$")
             self.fixed = flight.Ticket(b"0/1")
 
-    def atlas(self, folder):
+    def atlas(self, folder: str) -> Server:
         command = [os.environ["ATLAS_BIN"], "serve", "--store", f"store={folder}", "--listen", "127.0.0.1:0"]
         return Server(command, r"127\.0\.0\.1:(\d+)")
 
-    def open(self, folder, task):
+    def open(self, folder: str, task: Task) -> flight.FlightClient:
+        assert self.server
         return flight.connect(self.server.location)
 
-    def stacked(self, client, task, box):
+    def stacked(self, client: flight.FlightClient, task: Task, box: Box) -> pa.Table:
         with client:
             ticket = self.fixed
             if not ticket:
@@ -81,7 +86,7 @@ class System:
                 ticket = info.endpoints[0].ticket
             return client.do_get(ticket).read_all()
 
-    def arrays(self, table, task):
+    def arrays(self, table: pa.Table, task: Task) -> list[np.ndarray]:
         """The same arrays that other systems give; not part of what is timed."""
         columns = (table[variable.name].chunks for variable in task.variables)
         return [np.concatenate([chunk.to_numpy_ndarray() for chunk in chunks]) for chunks in columns]

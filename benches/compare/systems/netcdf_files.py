@@ -2,21 +2,24 @@
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import dask
 import netCDF4
+import numpy as np
 import xarray as xr
 
-from task import slices
+
+from task import Box, Task, Variable, slices
 
 
 class System:
-    def __init__(self, variant):
+    def __init__(self, variant: str) -> None:
         self.version = f"xarray {version('xarray')}, netCDF4 {version('netCDF4')}"
         # Current versions of netCDF4 end the process (bus error) when two threads open files.
         dask.config.set(scheduler="synchronous")
 
-    def write(self, folder, task, cells):
+    def write(self, folder: str, task: Task, cells: list[Any]) -> None:
         Path(folder).mkdir(parents=True)
         for number, name in enumerate(task.names()):
             with netCDF4.Dataset(f"{folder}/{name}.nc", "w") as file:
@@ -25,26 +28,32 @@ class System:
                         if dim not in file.dimensions:
                             file.createDimension(dim, extent)
                     chunks = [min(pair) for pair in zip(variable.chunks, own[number].shape)]
-                    packed = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
+                    packed: dict[str, Any] = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
                     file.createVariable(variable.name, variable.dtype, variable.dims, **packed)[:] = own[number]
 
-    def open(self, folder, task):
+    def open(self, folder: str, task: Task) -> Path:
         return Path(folder)
 
-    def names(self, folder):
+    def names(self, folder: Path) -> list[str]:
         return sorted(path.stem for path in folder.iterdir())
 
-    def stacked(self, folder, task, box):
+    def stacked(self, folder: Path, task: Task, box: Box) -> list[np.ndarray]:
         paths = sorted(folder.iterdir())
         region = dict(zip(task.variables[0].dims, slices(box)))
-        # Datasets of several lengths cannot be concatenated: each is cut as it is opened.
-        cut = {"preprocess": lambda dataset: dataset.isel(region)}
-        options = {"combine": "nested", "concat_dim": "dataset", "coords": "minimal", "compat": "override"}
-        with xr.open_mfdataset(paths, engine="netcdf4", decode_cf=False, **cut, **options) as datasets:
+        options: dict[str, Any] = {
+            "combine": "nested",
+            "concat_dim": "dataset",
+            "coords": "minimal",
+            "compat": "override",
+            "decode_cf": False,
+            # Datasets of several lengths cannot be concatenated: each is cut as it is opened.
+            "preprocess": lambda dataset: dataset.isel(region),
+        }
+        with xr.open_mfdataset(paths, engine="netcdf4", **options) as datasets:
             part = datasets.load()
             return [part[variable.name].values for variable in task.variables]
 
-    def single(self, folder, task, number, variable, box):
+    def single(self, folder: Path, task: Task, number: int, variable: Variable, box: Box) -> np.ndarray:
         with netCDF4.Dataset(folder / f"d{number:06}.nc") as file:
             file.set_auto_maskandscale(False)
             return file[variable.name][slices(box)]

@@ -4,7 +4,11 @@ Codecs, shards and chunks are written down once, in the array's metadata, for wh
 array `names`, text as bytes.
 """
 
+from typing import Any, Iterator
+
 import numpy as np
+
+from task import Task, Variable
 
 NAMES = "names"
 NAME_BYTES = 8
@@ -14,14 +18,14 @@ FILL = 99999.0
 BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
 
 
-def compressor(variant, itemsize):
+def compressor(variant: str, itemsize: int) -> dict[str, Any]:
     if variant == "zstd":
         return {"name": "zstd", "configuration": {"level": 3, "checksum": False}}
     shuffle = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": itemsize, "blocksize": 0}
     return {"name": "blosc", "configuration": shuffle}
 
 
-def metadata(task, variable, variant):
+def metadata(task: Task, variable: Variable, variant: str) -> dict[str, Any]:
     """The `zarr.json` of a variable's array."""
     shard = min(task.stacked_shard, task.datasets)
     # A shard is of whole chunks.
@@ -39,12 +43,12 @@ def metadata(task, variable, variant):
     return described([task.datasets, *variable.shape], variable.dtype, [shard, *outer], codecs)
 
 
-def names_metadata(task):
+def names_metadata(task: Task) -> dict[str, Any]:
     shape = [task.datasets, NAME_BYTES]
     return described(shape, "uint8", shape, [{"name": "bytes"}, compressor("zstd", 1)])
 
 
-def described(shape, dtype, chunks, codecs):
+def described(shape: list[int], dtype: str, chunks: list[int], codecs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -58,19 +62,19 @@ def described(shape, dtype, chunks, codecs):
     }
 
 
-def name_cells(task):
+def name_cells(task: Task) -> np.ndarray:
     return np.array(task.names(), f"S{NAME_BYTES}").view("uint8").reshape(-1, NAME_BYTES)
 
 
-def name_texts(cells):
+def name_texts(cells: Any) -> list[str]:
     return [bytes(row).rstrip(b"\0").decode() for row in np.asarray(cells)]
 
 
-def load(task):
+def load(task: Task) -> list[np.ndarray]:
     return [task.padded(variable, FILL) for variable in task.variables]
 
 
-def parts(task, variable, cells):
+def parts(task: Task, variable: Variable, cells: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """The cells shard by shard, each with where it begins."""
     step = metadata(task, variable, "zstd")["chunk_grid"]["configuration"]["chunk_shape"][0]
     return ((begin, cells[begin : begin + step]) for begin in range(0, task.datasets, step))
