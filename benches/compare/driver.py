@@ -49,8 +49,12 @@ def main() -> None:
     if results.rows and not chart.draw(results, options.out):
         say("no chart: this Python has no matplotlib")
     say(f"results are in {options.out}")
-    if broken := [row for row in results.rows if row.failure]:
-        sys.exit("\n".join(f"{row.case}, {row.operation}, {row.datasets}: {row.system}: {row.failure}" for row in broken))
+    failed = [row for row in results.rows if row.failure]
+    broken = [f"{row.case}, {row.operation}, {row.datasets}: {row.system}: {row.failure}" for row in failed]
+    if results.sql.startswith(sql.FAILED):
+        broken.append(f"benches/compare_sql {results.sql.splitlines()[0]}")
+    if broken:
+        sys.exit("\n".join(broken))
 
 
 @dataclass

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+FAILED = "FAILED"
 HERE = Path(__file__).resolve().parent
 
 
@@ -15,7 +16,7 @@ def run(built: str | None, python: str, small: bool) -> str:
     command = [built, "--bench"] if built else [str(HERE.parent / "compare_sql")]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        return f"FAILED with {done.returncode}\n\n{done.stdout}"
+        return f"{FAILED} with {done.returncode}\n\n{done.stdout}"
     begin = done.stdout.find("### ")
     # Its tables are a part of this one's.
     return done.stdout[begin:].replace("### ", "#### ")
