@@ -69,8 +69,9 @@ class System:
             self.fixed = flight.Ticket(b"0/1")
 
     def atlas(self, folder: str) -> Server:
-        command = [os.environ["ATLAS_BIN"], "serve", "--store", f"store={folder}", "--listen", "127.0.0.1:0"]
-        return Server(command, r"127\.0\.0\.1:(\d+)")
+        # Nothing decoded is kept: every round reads and decodes.
+        options = ["--listen", "127.0.0.1:0", "--cache", "0"]
+        return Server([os.environ["ATLAS_BIN"], "serve", "--store", f"store={folder}", *options], r"127\.0\.0\.1:(\d+)")
 
     def open(self, folder: str, task: Task) -> flight.FlightClient:
         assert self.server
