@@ -14,7 +14,7 @@ from task import Task, digest
 class Settings:
     rounds: int = 5
     write_rounds: int = 3
-    # A system that takes longer for one run is not asked for another.
+    # A system that takes longer for its first run is not asked for another.
     patience_s: float = 10.0
     # One that takes longer still is stopped.
     timeout_s: float = 300.0
@@ -68,19 +68,18 @@ class Bench:
                 rows[worker.system.name].failure = "there is nothing to read"
             elif operation != "write":
                 self.once(worker, rows[worker.system.name], "prepare", operation=operation)
-        rounds = self.settings.write_rounds
+        # The first round shows who is too slow for more; those that the others are compared to never are.
+        self.round(operation, 0, asked, rows)
+        again = [worker for worker in asked if worker is asked[0] or not self.slow(rows[worker.system.name])]
+        rounds = self.settings.write_rounds - 1
         if operation != "write":
-            # The first round warms up, and shows who is too slow for more.
+            # It also warms up: where there are others, it does not count.
             rounds = self.settings.rounds
-            self.round(operation, 0, asked, rows)
-            for row in rows.values():
-                if row.runs and not self.slow(row.runs[0]):
-                    row.runs.clear()
+            for worker in again:
+                rows[worker.system.name].runs.clear()
         for number in range(1, rounds + 1):
-            turn = number % max(1, len(asked))
-            order = asked[turn:] + asked[:turn]
-            again = [worker for worker in order if not any(map(self.slow, rows[worker.system.name].runs))]
-            self.round(operation, number, again, rows)
+            turn = number % max(1, len(again))
+            self.round(operation, number, again[turn:] + again[:turn], rows)
         if operation == "write":
             self.keep_owners()
         skipped = [
@@ -90,8 +89,8 @@ class Bench:
         ]
         return [*rows.values(), *skipped]
 
-    def slow(self, run: dict[str, Any]) -> bool:
-        return run["all_seconds"] > self.settings.patience_s
+    def slow(self, row: Row) -> bool:
+        return any(run["all_seconds"] > self.settings.patience_s for run in row.runs)
 
     def round(self, operation: str, number: int, workers: list[Worker], rows: dict[str, Row]) -> None:
         numbers = self.numbers(number)
