@@ -21,7 +21,7 @@ TITLES = {
     "names": "open, and the names of all datasets",
 }
 NOTES = """\
-Times are those of a round with all it takes: opening, reading, and one array in memory for each variable. `÷ Atlas` is the
+Times are those of a round with all it takes: opening, reading, and one array in memory for each variable. `÷ atlas` is the
 median of the ratios within the rounds: above 1, Atlas is faster. One run: it took too long to be asked again. MiB and calls
 are what the process read by `read`, from the page cache or not (`rchar` and `syscr` of Linux; none of the systems maps its
 files into memory). Peak is the resident memory above what it was before, answer included, the most of all rounds. Over
@@ -102,7 +102,7 @@ class Results:
             each = "; ".join(f"{system}: {version}" for system, version in self.versions.items())
             parts.append(f"Versions: {each}.\n")
         if self.rows:
-            parts += ["### At a glance: time ÷ Atlas\n", self.glance()]
+            parts += [f"### At a glance: time ÷ {self.systems[0]}\n", self.glance()]
         for case in self.cases:
             for operation in OPERATIONS:
                 if rows := self.of(case.name, operation):
@@ -136,7 +136,7 @@ class Results:
 
     def table(self, rows: list[Row]) -> str:
         lines = [
-            "| datasets | system | runs | median ms | min–max | ÷ Atlas | CPU ms | MiB read | calls | peak MiB |",
+            f"| datasets | system | runs | median ms | min–max | ÷ {self.systems[0]} | CPU ms | MiB read | calls | peak MiB |",
             "|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
         ]
         for row in sorted(rows, key=lambda row: (row.datasets, self.systems.index(row.system))):
