@@ -21,7 +21,7 @@ COLOURS = {
     "netcdf": "#7a6a4f",
     "C++ flight": "#555555",
 }
-LINES = {"none": "--", "zstd": "--", "lz4": "-.", "flight": ":"}
+LINES = {"none flight": (0, (1, 3)), "flight": ":", "none": "--", "zstd": "--", "lz4": "-."}
 
 
 def draw(results: Results, out: Path) -> bool:
@@ -84,5 +84,5 @@ def duration(seconds: float, _position: int) -> str:
 
 def style(system: str) -> dict[str, Any]:
     colour = next((colour for name, colour in COLOURS.items() if system.startswith(name)), "#000000")
-    way = LINES.get(system.split()[-1], "-") if system != "C++ flight" else ":"
+    way = next((way for end, way in LINES.items() if system.endswith(end)), "-")
     return {"color": colour, "linestyle": way, "linewidth": 2.2 if system == "atlas" else 1.2, "marker": "o", "markersize": 3}
