@@ -45,9 +45,9 @@ class Case:
             folder.mkdir(parents=True, exist_ok=True)
             self.make(self, datasets, folder)
             (folder / "whole").touch()
-        stacked = {"stacked_chunk": self.stacked_chunk, "stacked_shard": self.stacked_shard}
-        what = (self.name, datasets, self.variables, self.start, self.shape)
-        return Task(*what, data=str(folder), ragged=self.ragged, **stacked)
+        task = Task(self.name, datasets, self.variables, self.start, self.shape, str(folder), self.ragged)
+        task.stacked_chunk, task.stacked_shard = self.stacked_chunk, self.stacked_shard
+        return task
 
 
 def rows(case: Case, datasets: int, folder: Path, cells: Callable[[np.random.Generator, Variable], np.ndarray]) -> None:
