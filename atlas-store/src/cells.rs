@@ -3,6 +3,7 @@
 use crate::dtype::{DType, Physical};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
+use std::borrow::Cow;
 
 /// An N-dimensional array in memory, in row-major (C) order.
 ///
@@ -360,6 +361,18 @@ impl Cells {
             Cells::Var(cells) => cells.byte_len(),
             other => other.len() * other.physical().cell_bytes().unwrap_or(0),
         }
+    }
+}
+
+impl<'data> From<&'data ArrayData> for Cow<'data, ArrayData> {
+    fn from(data: &'data ArrayData) -> Self {
+        Cow::Borrowed(data)
+    }
+}
+
+impl From<ArrayData> for Cow<'_, ArrayData> {
+    fn from(data: ArrayData) -> Self {
+        Cow::Owned(data)
     }
 }
 
