@@ -5,6 +5,7 @@ use atlas_store::{AttributeValues, Cells, Scalar, Snapshot, Store};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::prelude::{SessionContext, col, lit};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -43,7 +44,8 @@ fn connect(store: &Store) -> (SessionContext, Arc<dyn TableProvider>) {
 /// Plans a scan, and gives the number of datasets that are left.
 fn scan((context, table): &(SessionContext, Arc<dyn TableProvider>), filters: &[Expr]) -> usize {
     let plan = futures::executor::block_on(table.scan(&context.state(), Some(&vec![0]), filters, None)).unwrap();
-    *plan.partition_statistics(None).unwrap().num_rows.get_value().unwrap()
+    let known = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).unwrap();
+    *known.num_rows.get_value().unwrap()
 }
 
 /// Measures the filters on the store at a path.
