@@ -3,6 +3,7 @@
 use crate::dtype::{DType, Physical};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
+use std::ops::Range;
 
 /// An N-dimensional array in memory, in row-major (C) order.
 ///
@@ -71,6 +72,23 @@ impl VarCells {
     pub fn push(&mut self, cell: &[u8]) {
         self.bytes.extend_from_slice(cell);
         self.offsets.push(self.bytes.len() as i64);
+    }
+
+    /// Appends these cells of `other`, which has them.
+    #[allow(clippy::cast_possible_truncation, reason = "offsets lie in bytes that are in memory")]
+    pub(crate) fn extend_from(&mut self, other: &VarCells, cells: Range<usize>) {
+        let (first, last) = (other.offsets[cells.start], other.offsets[cells.end]);
+        let moved = self.bytes.len() as i64 - first;
+        self.bytes.extend_from_slice(&other.bytes[first as usize..last as usize]);
+        self.offsets.extend(other.offsets[cells.start + 1..cells.end + 1].iter().map(|offset| offset + moved));
+    }
+
+    /// Whether each cell is UTF-8.
+    #[allow(clippy::cast_possible_truncation, reason = "offsets lie in bytes that are in memory")]
+    pub(crate) fn is_utf8(&self) -> bool {
+        // All at once: what is between characters of the whole is between characters of cells.
+        std::str::from_utf8(&self.bytes)
+            .is_ok_and(|text| self.offsets.iter().all(|offset| text.is_char_boundary(*offset as usize)))
     }
 
     /// Cell `index`.
@@ -461,5 +479,21 @@ impl ArrayData {
             Cells::Var(cells) => Scalar::from_bytes(self.dtype, cells.get(index)),
             _ => return None,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_appended_in_ranges_and_checked_cell_by_cell() {
+        let cells: VarCells = ["", "é", "abc", ""].into_iter().collect();
+        let mut all: VarCells = ["x"].into_iter().collect();
+        all.extend_from(&cells, 1..4);
+        all.extend_from(&cells, 0..0);
+        assert_eq!(all, ["x", "é", "abc", ""].into_iter().collect());
+        let halves: VarCells = "é".as_bytes().chunks(1).collect();
+        assert!(all.is_utf8() && !halves.is_utf8());
     }
 }
