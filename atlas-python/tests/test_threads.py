@@ -1,7 +1,9 @@
 """One store in many threads, and Python going on while it works."""
 
 import os
+import subprocess
 import sys
+import sysconfig
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -152,6 +154,40 @@ def lets_others_go_on(call, prepare=lambda: None) -> bool:
     return False
 
 
+#: A free-threaded Python (3.14t, say): nothing of it is held by anybody.
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+with_a_lock = pytest.mark.skipif(FREE_THREADED, reason="this Python has no global lock")
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="this Python has a global lock")
+def test_a_free_threaded_python_stays_so():
+    # The interpreter warns, and takes its lock again, for a module that does not declare that it can do without.
+    code = "import sys, atlas; assert not sys._is_gil_enabled()"
+    subprocess.run([sys.executable, "-W", "error::RuntimeWarning", "-c", code], check=True)
+
+
+def test_threads_read_and_write_the_same_arrays_of_numpy(store):
+    view = store.create_dataset("d")
+    view.define_array("x", "int64", ["i"], [40_000], [5_000])
+    view.define_array("s", "string", ["i"], [50])
+    shared = np.zeros(40_000, "int64")
+    words = np.array([f"word {index}" for index in range(50)], dtype=object)
+
+    def work(worker: int) -> None:
+        for turn in range(20):
+            shared[:] = worker
+            words[worker] = f"{worker} in {turn}"
+            view.write_array("x", [0], shared)
+            view.write_array("s", [0], words)
+            # Whatever was read while others wrote it: cells of some of them, never anything else.
+            assert set(np.unique(view.read_array("x"))) <= set(range(THREADS))
+            assert all(isinstance(word, str) for word in view.read_array("s"))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(work, range(THREADS)))
+
+
+@with_a_lock
 def test_the_yardstick_stands_still_while_the_interpreter_is_held():
     assert not lets_others_go_on(lambda: sum(range(10_000)))
 
@@ -165,12 +201,14 @@ READS = {
 }
 
 
+@with_a_lock
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_other_threads_go_on_during_a_read(large, read):
     store = atlas.Atlas.open(large)
     assert lets_others_go_on(lambda: read(store))
 
 
+@with_a_lock
 def test_other_threads_go_on_during_writes_flushes_and_compactions(store):
     view = store.create_dataset("d")
     view.define_array("x", "float64", ["i"], [500_000], [50_000])

@@ -1,9 +1,12 @@
 //! Statistics of cells: of a chunk (a zone map) and of an array.
 
+mod numbers;
+
 use crate::cells::{ArrayData, Cells, Element, VarCells};
 use crate::dtype::DType;
 use crate::scalar::Scalar;
 use crate::with_physical;
+use numbers::{Reduced, reduce};
 
 /// The longest string or binary minimum or maximum that is kept whole; longer ones are cut and marked inexact.
 pub const MAX_BOUND_BYTES: usize = 64;
@@ -180,32 +183,16 @@ fn of_numbers<T: Element>(dtype: DType, cells: &[T], fill: Option<&Scalar>) -> S
     let fill = fill.and_then(T::from_scalar);
     let not_a_time =
         (dtype == DType::TimestampNanoseconds).then(|| T::from_scalar(&Scalar::Timestamp(i64::MIN))).flatten();
-    let fill_is_nan = fill.is_some_and(T::is_nan);
-    let (mut nulls, mut nans) = (0u64, 0u64);
-    let mut bounds: Option<(T, T)> = None;
-    let (mut float_sum, mut int_sum) = (0f64, 0i128);
-    for &cell in cells {
-        let is_null = match fill {
-            Some(fill) if fill_is_nan => cell.is_nan() && bytemuck::bytes_of(&cell) == bytemuck::bytes_of(&fill),
-            Some(fill) => cell == fill,
-            None => false,
-        };
-        if is_null {
-            nulls += 1;
-        } else if cell.is_nan() || not_a_time == Some(cell) {
-            nans += 1;
-        } else {
-            bounds = Some(match bounds {
-                None => (cell, cell),
-                Some((low, high)) => (if cell < low { cell } else { low }, if cell > high { cell } else { high }),
-            });
-            if dtype.is_float() {
-                float_sum += cell.to_f64();
-            } else {
-                int_sum += cell.to_i128();
-            }
+    let is_nan = |cell: T| cell.is_nan();
+    let Reduced { nulls, nans, bounds, float_sum, int_sum } = match (fill, not_a_time) {
+        (None, None) => reduce(cells, |_| false, is_nan),
+        (Some(fill), None) if fill.is_nan() => {
+            reduce(cells, |cell| bytemuck::bytes_of(&cell) == bytemuck::bytes_of(&fill), is_nan)
         }
-    }
+        (Some(fill), None) => reduce(cells, |cell| cell == fill, is_nan),
+        (None, Some(not_a_time)) => reduce(cells, |_| false, |cell| cell == not_a_time),
+        (Some(fill), Some(not_a_time)) => reduce(cells, |cell| cell == fill, |cell| cell == not_a_time),
+    };
     let sum = match dtype {
         DType::TimestampNanoseconds => None,
         _ if dtype.is_float() => Some(Sum::Float(float_sum)),
@@ -293,6 +280,7 @@ fn upper_bound(dtype: DType, bytes: &[u8]) -> (Option<Scalar>, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::numbers::BLOCK_CELLS;
     use super::*;
 
     #[test]
@@ -328,5 +316,61 @@ mod tests {
         assert_eq!(Statistics::of(&data, None).sum, None);
         let data = ArrayData::from_numbers(vec![2], vec![u64::from(u32::MAX); 2]).unwrap();
         assert_eq!(Statistics::of(&data, None).sum, Some(Sum::Int(2 * i64::from(u32::MAX))));
+    }
+
+    /// Cell by cell, as the documentation of [`Statistics`] says it.
+    fn one_by_one(dtype: DType, cells: &[f32], fill: Option<f32>) -> Statistics {
+        let mut stats = Statistics { row_count: cells.len() as u64, ..Statistics::empty(dtype) };
+        let mut sum = 0f64;
+        for &cell in cells {
+            if fill.is_some_and(|fill| cell == fill || fill.is_nan() && cell.to_bits() == fill.to_bits()) {
+                stats.null_count += 1;
+            } else if cell.is_nan() {
+                stats.nan_count += 1;
+            } else {
+                let lower = |min: &Scalar| less(&Scalar::Float32(cell), min);
+                let higher = |max: &Scalar| less(max, &Scalar::Float32(cell));
+                stats.min = stats.min.filter(|min| !lower(min)).or(Some(Scalar::Float32(cell)));
+                stats.max = stats.max.filter(|max| !higher(max)).or(Some(Scalar::Float32(cell)));
+                sum += f64::from(cell);
+            }
+        }
+        Statistics { sum: Some(Sum::Float(sum)), ..stats }
+    }
+
+    #[test]
+    fn a_pass_in_lanes_finds_what_a_pass_cell_by_cell_does() {
+        let odd = f32::from_bits(f32::NAN.to_bits() | 5);
+        let cell = |seed: usize| match seed.wrapping_mul(2_654_435_761) >> 7 & 15 {
+            0 => f32::NAN,
+            1 => odd,
+            2 => 3.0,
+            // Sums of these are exact in any order.
+            other => (other as f32 - 8.0) * (seed % 1000) as f32,
+        };
+        for count in [0, 1, 15, 16, 17, 31, 33, 1000, BLOCK_CELLS - 1, BLOCK_CELLS + 18] {
+            for skip in 0..20 {
+                let cells: Vec<f32> = (skip..skip + count).map(cell).collect();
+                for fill in [None, Some(3.0), Some(f32::NAN), Some(odd)] {
+                    let found = of_numbers(DType::Float32, &cells, fill.map(Scalar::Float32).as_ref());
+                    assert_eq!(found, one_by_one(DType::Float32, &cells, fill), "{count} cells from {skip}, {fill:?}");
+                }
+                if count > 1000 {
+                    break;
+                }
+            }
+        }
+        // Where the bounds are, and what stands before and behind them, makes no difference.
+        for at in 0..40 {
+            let mut cells = vec![i64::MIN; 40];
+            cells[at] = 7;
+            let data = ArrayData::try_new(DType::TimestampNanoseconds, vec![40], Cells::I64(cells)).unwrap();
+            let stats = Statistics::of(&data, None);
+            assert_eq!((stats.nan_count, stats.min, stats.sum), (39, Some(Scalar::Timestamp(7)), None));
+            assert_eq!(stats.max, Some(Scalar::Timestamp(7)));
+        }
+        let most = vec![i32::MAX; 3 * BLOCK_CELLS];
+        let stats = Statistics::of(&ArrayData::from_numbers(vec![most.len() as u64], most).unwrap(), None);
+        assert_eq!(stats.sum, Some(Sum::Int(3 * BLOCK_CELLS as i64 * i64::from(i32::MAX))));
     }
 }

@@ -43,7 +43,7 @@ impl Encoding {
     }
 
     /// `None` for encodings that are not made by a general compressor.
-    fn parts(self) -> Option<(Compressor, Form)> {
+    pub(super) fn parts(self) -> Option<(Compressor, Form)> {
         let (compressor, delta, planes) = match self {
             Encoding::None => (Compressor::None, false, false),
             Encoding::Zstd => (Compressor::Zstd, false, false),

@@ -5,6 +5,7 @@
 mod compressed;
 mod compressor;
 mod delta;
+mod lesson;
 #[doc(hidden)]
 pub mod measure;
 mod pages;
@@ -19,6 +20,7 @@ use pages::page_cells;
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use lesson::{Lesson, encode_like};
 pub(crate) use pages::{Cut, MAX_BLOCK_CELLS, MAX_PAGE_CELLS};
 pub(crate) use text::{decode_text_page, encode_text_block};
 
@@ -146,23 +148,29 @@ impl EncodedBlock {
 /// How much smaller than pco, in percent, zstd has to be for `auto` to take it: pco decodes faster where it packs as well.
 const AUTO_ZSTD_GAIN: usize = 10;
 
-/// Encodes a block of numbers.
+/// The pages of a block that is encoded.
+fn block_pages<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, is_bool: bool) -> Vec<usize> {
+    debug_assert_eq!(cells.len(), cuts.iter().map(|cut| cut.cells).sum::<usize>());
+    // General compressors lose ratio on short pages. On masks pco is smaller by a third, and takes ten times as long.
+    let shares_pages = matches!((codec, is_bool), (Codec::Zstd | Codec::Lz4, _) | (Codec::Auto | Codec::Pco, true));
+    page_cells(cuts, size_of::<T>(), shares_pages)
+}
+
+/// Encodes a block of numbers, in what is best of all that the codec allows.
 pub(crate) fn encode_block<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, is_bool: bool) -> Result<EncodedBlock> {
-    let width = size_of::<T>();
-    let small_pages = || page_cells(cuts, width, false);
-    let packed = |compressor| compressed::encode(cells, &page_cells(cuts, width, true), compressor, usize::MAX);
+    let pages = block_pages(cells, cuts, codec, is_bool);
+    let compress = |compressor| compressed::encode(cells, &pages, compressor, usize::MAX);
     let encoded = match codec {
         Codec::None => None,
-        Codec::Zstd => packed(Compressor::Zstd)?,
-        Codec::Lz4 => packed(Compressor::Lz4)?,
-        // On masks pco is smaller by a third, and takes ten times as long.
-        Codec::Auto | Codec::Pco if is_bool => packed(Compressor::Zstd)?,
-        Codec::Pco => return pco::encode(cells, &small_pages()),
-        Codec::Auto => Some(auto_block(cells, &small_pages())?),
+        Codec::Zstd => compress(Compressor::Zstd)?,
+        Codec::Lz4 => compress(Compressor::Lz4)?,
+        Codec::Auto | Codec::Pco if is_bool => compress(Compressor::Zstd)?,
+        Codec::Pco => return pco::encode(cells, &pages),
+        Codec::Auto => Some(auto_block(cells, &pages)?),
     };
     match encoded {
         Some(encoded) if encoded.stored_bytes() < size_of_val(cells) => Ok(encoded),
-        _ => Ok(raw_block(cells, &small_pages())),
+        _ => Ok(raw_block(cells, &page_cells(cuts, size_of::<T>(), false))),
     }
 }
 

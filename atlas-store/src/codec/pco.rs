@@ -9,29 +9,16 @@ use crate::cells::Element;
 use crate::dtype::Physical;
 use crate::error::{Error, Result};
 use pco::data_types::Number;
+use pco::metadata::{DeltaEncoding, DynLatent, Mode};
 use pco::wrapped::{ChunkDecompressor, FileCompressor, FileDecompressor};
-use pco::{ChunkConfig, PagingSpec};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec, PagingSpec};
 
 /// 8 gives within 2 % of the best ratio at twice the encoding speed of 12.
 const LEVEL: usize = 8;
-
-fn encode_numbers<T: Number + Element>(cells: &[T], pages: &[usize]) -> Result<EncodedBlock> {
-    let failed = |error: pco::errors::PcoError| Error::invalid(format!("pco: {error}"));
-    let file = FileCompressor::default();
-    let config = ChunkConfig::default()
-        .with_compression_level(LEVEL)
-        .with_enable_8_bit(true)
-        .with_paging_spec(PagingSpec::Exact(pages.to_vec()));
-    let mut chunk = file.chunk_compressor(cells, &config).map_err(failed)?;
-    let header = file.write_header(Vec::new()).map_err(failed)?;
-    let header = chunk.write_meta(header).map_err(failed)?;
-    let mut encoded = Vec::with_capacity(pages.len());
-    for (index, page) in split_pages(cells, pages).enumerate() {
-        let bytes = chunk.write_page(index, Vec::with_capacity(chunk.page_size_hint(index))).map_err(failed)?;
-        encoded.push(page_of(page, bytes));
-    }
-    Ok(EncodedBlock { encoding: Encoding::Pco, header, pages: encoded })
-}
+/// Takes two thirds of the time, and is worth it where the bins of `LEVEL` gain nothing.
+const FAST_LEVEL: usize = 6;
+/// How much larger the fast level may come out.
+const FAST_LEVEL_COST: f64 = 1.01;
 
 /// Runs `$body` with `$cell` as the type that `$source` is; both name the same machine type.
 macro_rules! as_number {
@@ -55,12 +42,92 @@ macro_rules! as_number {
     }};
 }
 
+/// What pco searches by itself, or is told.
+#[derive(Debug, Clone)]
+pub(super) struct Spec {
+    mode: ModeSpec,
+    delta: DeltaSpec,
+    level: usize,
+}
+
+impl Spec {
+    const SEARCH: Spec = Spec { mode: ModeSpec::Auto, delta: DeltaSpec::Auto, level: LEVEL };
+
+    /// What a block was encoded with; `None` where that was not pco.
+    pub(super) fn of<T: Element>(block: &EncodedBlock) -> Option<Spec> {
+        if block.encoding != Encoding::Pco {
+            return None;
+        }
+        as_number!(T, N => {
+            let chunk = chunk_decompressor::<N>(&block.header).ok()?;
+            let meta = chunk.meta();
+            Some(Spec { mode: mode_spec(&meta.mode), delta: delta_spec(&meta.delta_encoding), level: LEVEL })
+        })
+    }
+
+    /// At the level that is worth its time on these cells, of which `stored_bytes` were made.
+    pub(super) fn at_best_level<T: Element>(self, cells: &[T], pages: &[usize], stored_bytes: usize) -> Result<Spec> {
+        let fast = Spec { level: FAST_LEVEL, ..self.clone() };
+        let fast_bytes = encode_as(cells, pages, &fast)?.stored_bytes();
+        Ok(if fast_bytes as f64 <= stored_bytes as f64 * FAST_LEVEL_COST { fast } else { self })
+    }
+}
+
+fn mode_spec(mode: &Mode) -> ModeSpec {
+    match mode {
+        Mode::Classic => ModeSpec::Classic,
+        Mode::IntMult(DynLatent::U8(base)) => ModeSpec::TryIntMult(u64::from(*base)),
+        Mode::IntMult(DynLatent::U16(base)) => ModeSpec::TryIntMult(u64::from(*base)),
+        Mode::IntMult(DynLatent::U32(base)) => ModeSpec::TryIntMult(u64::from(*base)),
+        Mode::IntMult(DynLatent::U64(base)) => ModeSpec::TryIntMult(*base),
+        // The latent of a positive float is its bits above those of all negative ones.
+        Mode::FloatMult(DynLatent::U32(base)) => ModeSpec::TryFloatMult(f64::from(f32::from_bits(base ^ (1 << 31)))),
+        Mode::FloatMult(DynLatent::U64(base)) => ModeSpec::TryFloatMult(f64::from_bits(base ^ (1 << 63))),
+        Mode::FloatQuant(bits) => ModeSpec::TryFloatQuant(*bits),
+        _ => ModeSpec::Auto,
+    }
+}
+
+fn delta_spec(delta: &DeltaEncoding) -> DeltaSpec {
+    match delta {
+        DeltaEncoding::NoOp => DeltaSpec::NoOp,
+        DeltaEncoding::Consecutive { order, .. } => DeltaSpec::TryConsecutive(*order),
+        DeltaEncoding::Lookback { .. } => DeltaSpec::TryLookback,
+        _ => DeltaSpec::Auto,
+    }
+}
+
+fn encode_numbers<T: Number + Element>(cells: &[T], pages: &[usize], spec: &Spec) -> Result<EncodedBlock> {
+    let failed = |error: pco::errors::PcoError| Error::invalid(format!("pco: {error}"));
+    let file = FileCompressor::default();
+    let config = ChunkConfig::default()
+        .with_compression_level(spec.level)
+        .with_mode_spec(spec.mode.clone())
+        .with_delta_spec(spec.delta.clone())
+        .with_enable_8_bit(true)
+        .with_paging_spec(PagingSpec::Exact(pages.to_vec()));
+    let mut chunk = file.chunk_compressor(cells, &config).map_err(failed)?;
+    let header = file.write_header(Vec::new()).map_err(failed)?;
+    let header = chunk.write_meta(header).map_err(failed)?;
+    let mut encoded = Vec::with_capacity(pages.len());
+    for (index, page) in split_pages(cells, pages).enumerate() {
+        let bytes = chunk.write_page(index, Vec::with_capacity(chunk.page_size_hint(index))).map_err(failed)?;
+        encoded.push(page_of(page, bytes));
+    }
+    Ok(EncodedBlock { encoding: Encoding::Pco, header, pages: encoded })
+}
+
 /// Encodes `cells` cut into pages of these many cells.
 pub(super) fn encode<T: Element>(cells: &[T], pages: &[usize]) -> Result<EncodedBlock> {
+    encode_as(cells, pages, &Spec::SEARCH)
+}
+
+/// The same with what is known already.
+pub(super) fn encode_as<T: Element>(cells: &[T], pages: &[usize], spec: &Spec) -> Result<EncodedBlock> {
     if cells.is_empty() {
         return Ok(EncodedBlock { encoding: Encoding::None, header: Vec::new(), pages: Vec::new() });
     }
-    as_number!(T, N => encode_numbers::<N>(bytemuck::cast_slice(cells), pages))
+    as_number!(T, N => encode_numbers::<N>(bytemuck::cast_slice(cells), pages, spec))
 }
 
 /// The decoder of one block.

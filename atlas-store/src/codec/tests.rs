@@ -216,3 +216,61 @@ fn codes_are_those_of_the_format() {
     }
     assert_eq!(Encoding::from_code(10), None);
 }
+
+/// The lesson of a block of `taught`, and a block of `cells` that follows it.
+fn follow<T: Element>(taught: &[T], cells: &[T], codec: Codec) -> (Option<EncodedBlock>, EncodedBlock) {
+    let cuts = |cells: &[T]| [Cut { cells: cells.len(), row_cells: 7 }];
+    let tried = encode_block(cells, &cuts(cells), codec, false).unwrap();
+    let first = encode_block(taught, &cuts(taught), codec, false).unwrap();
+    let lesson = Lesson::of(taught, &cuts(taught), codec, false, &first).unwrap();
+    let followed = lesson.map(|lesson| encode_like(cells, &cuts(cells), codec, false, &lesson).unwrap());
+    (followed, tried)
+}
+
+#[test]
+fn what_a_block_taught_does_not_change_a_bit() {
+    let kinds: [fn(u64) -> u64; 6] =
+        [|_| 7, |k| k, |k| noise(k), |k| noise(k) % 1000 * 60, |k| k * k * 1000 + noise(k) % 5, |k| noise(k % 50)];
+    for physical in NUMBERS {
+        for codec in CODECS {
+            with_physical!(physical, T => {
+                for (taught, cells) in kinds.iter().flat_map(|one| kinds.iter().map(move |other| (one, other))) {
+                    let cells_of = |kind: &fn(u64) -> u64, count| -> Vec<T> {
+                        let bytes = (0..count).flat_map(|k| kind(k).to_le_bytes()[..size_of::<T>()].to_vec());
+                        bytemuck::pod_collect_to_vec(&bytes.collect::<Vec<u8>>())
+                    };
+                    let cells = cells_of(cells, 5000);
+                    let (followed, tried) = follow(&cells_of(taught, 4000), &cells, codec);
+                    let Some(followed) = followed else { continue };
+                    check(&cells, &followed, codec.name());
+                    assert!(followed.stored_bytes() < size_of_val(&cells[..]).max(tried.stored_bytes() + 1));
+                }
+            }, var => unreachable!());
+        }
+    }
+}
+
+#[test]
+fn blocks_of_the_same_kind_follow_the_first_one_without_loss() {
+    // Three decimals over a slope: pco finds the multiple and the differences.
+    let measured = |from: u64| -> Vec<f32> {
+        (from..from + 40_000)
+            .map(|k| ((k as f64 / 900.0).sin() * 9000.0 + (noise(k) % 40) as f64).round() as f32 / 1000.0)
+            .collect()
+    };
+    let floats: fn(u64) -> f64 = |k| (noise(k) >> 11) as f64;
+    for codec in [Codec::Auto, Codec::Pco, Codec::Zstd, Codec::Lz4] {
+        let (followed, tried) = follow(&measured(0), &measured(777_777), codec);
+        let (followed, tried) = (followed.unwrap(), tried);
+        assert_eq!(followed.encoding, tried.encoding, "{codec}");
+        let (own, best) = (followed.stored_bytes() as f64, tried.stored_bytes() as f64);
+        assert!(own <= best * 1.015, "{codec}: {own} bytes, {best} with a search");
+    }
+    // What was learnt does not fit: the block is tried as if nothing had been.
+    let noise: Vec<f32> = (0..40_000).map(|k| floats(k) as f32).collect();
+    let (followed, tried) = follow(&measured(0), &noise, Codec::Auto);
+    assert!(followed.unwrap().stored_bytes() <= tried.stored_bytes());
+    // Cells that nothing makes smaller teach nothing.
+    let random: Vec<u64> = (0..10_000).map(super::tests::noise).collect();
+    assert!(follow(&random, &random, Codec::Auto).0.is_none());
+}

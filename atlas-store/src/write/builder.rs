@@ -2,7 +2,7 @@
 
 use crate::catalog::SegmentRef;
 use crate::cells::{Cells, Element, VarCells};
-use crate::codec::{Codec, Cut, EncodedBlock, MAX_BLOCK_CELLS, encode_block, encode_text_block};
+use crate::codec::{Codec, Cut, EncodedBlock, Lesson, MAX_BLOCK_CELLS, encode_block, encode_like, encode_text_block};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::format::segment::{ALIGNMENT, FOOTER_CHECKED_BYTES, Footer, SegmentIndex, encode_header, encode_section};
@@ -15,6 +15,7 @@ use crate::stats::Statistics;
 use crate::with_physical;
 use bytes::Bytes;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ const COPY_BYTES: usize = 8 << 20;
 const MAX_UNCOMMITTED: Duration = Duration::from_secs(15 * 60);
 /// Small chunks are packed to blocks of about this many bytes.
 const BLOCK_BYTES: usize = 256 << 10;
+/// After so many groups of chunks, what is best for a block is searched again: the data may have changed.
+const GROUPS_OF_A_LESSON: usize = 64;
 
 /// A whole chunk, ready to be encoded.
 #[derive(Debug)]
@@ -66,6 +69,9 @@ pub(crate) struct SegmentBuilder {
     index: SegmentIndex,
     zones: Vec<Statistics>,
     entries: HashMap<(u64, u32), usize>,
+    /// What the blocks so far taught for the next ones, and how many groups it still serves.
+    lesson: Option<Lesson>,
+    lesson_groups: usize,
     end: End,
 }
 
@@ -102,6 +108,8 @@ impl SegmentBuilder {
             index: SegmentIndex::new(),
             zones: Vec::new(),
             entries: HashMap::new(),
+            lesson: None,
+            lesson_groups: 0,
             end: End::Open,
         }
     }
@@ -117,17 +125,28 @@ impl SegmentBuilder {
 
     /// Encodes these chunks, in parallel, and appends them; to what is held in memory, until it is spilled.
     pub(crate) fn append(&mut self, chunks: &[SealedChunk], codec: Codec) -> Result<()> {
-        let groups = pack(chunks);
         let dtype = self.dtype;
-        let encoded: Vec<(Vec<Statistics>, Vec<EncodedBlock>)> = groups
-            .into_par_iter()
-            .map(|group| {
-                let chunks = &chunks[group];
-                let zones =
-                    chunks.iter().map(|chunk| Statistics::of_cells(dtype, &chunk.cells, chunk.fill.as_ref())).collect();
-                Ok((zones, encode_group(dtype, chunks, codec)?))
-            })
-            .collect::<Result<_>>()?;
+        let groups = pack(chunks);
+        let with_zones = |group: &Range<usize>, lesson: Option<&Lesson>| {
+            let chunks = &chunks[group.clone()];
+            let zones: Vec<Statistics> =
+                chunks.iter().map(|chunk| Statistics::of_cells(dtype, &chunk.cells, chunk.fill.as_ref())).collect();
+            Ok((zones, encode_group(dtype, chunks, codec, lesson)?))
+        };
+        let mut encoded = Vec::with_capacity(groups.len());
+        let mut rest = &groups[..];
+        if let ([first, others @ ..], 0) = (rest, self.lesson_groups)
+            && !others.is_empty()
+        {
+            let (zones, blocks) = with_zones(first, None)?;
+            self.lesson = lesson_of(dtype, &chunks[first.clone()], codec, &blocks)?;
+            self.lesson_groups = GROUPS_OF_A_LESSON;
+            encoded.push((zones, blocks));
+            rest = others;
+        }
+        let lesson = self.lesson.as_ref();
+        encoded.extend(rest.into_par_iter().map(|group| with_zones(group, lesson)).collect::<Result<Vec<_>>>()?);
+        self.lesson_groups = self.lesson_groups.saturating_sub(groups.len());
         self.check_sizes(&encoded)?;
         for (zones, blocks) in encoded {
             self.zones.extend(zones);
@@ -361,25 +380,41 @@ fn pack(chunks: &[SealedChunk]) -> Vec<Range<usize>> {
     groups
 }
 
-fn encode_group(dtype: DType, chunks: &[SealedChunk], codec: Codec) -> Result<Vec<EncodedBlock>> {
-    let cuts: Vec<Cut> =
-        chunks.iter().map(|chunk| Cut { cells: chunk.cells.len(), row_cells: chunk.row_cells() }).collect();
+/// The cells of a group's blocks, and the cuts of each: of one large chunk several, of small ones one.
+fn block_cells<T: Element>(chunks: &[SealedChunk]) -> Vec<(Cow<'_, [T]>, Vec<Cut>)> {
+    if let [chunk] = chunks {
+        let row_cells = chunk.row_cells();
+        // Blocks of whole rows, where rows are that short.
+        let block = (MAX_BLOCK_CELLS / row_cells * row_cells).max(MAX_BLOCK_CELLS.min(row_cells));
+        let parts = T::unwrap(&chunk.cells).unwrap_or_default().chunks(block);
+        return parts.map(|part| (Cow::Borrowed(part), vec![Cut { cells: part.len(), row_cells }])).collect();
+    }
+    let cut = |chunk: &SealedChunk| Cut { cells: chunk.cells.len(), row_cells: chunk.row_cells() };
+    let cells: Vec<&[T]> = chunks.iter().map(|chunk| T::unwrap(&chunk.cells).unwrap_or_default()).collect();
+    vec![(Cow::Owned(cells.concat()), chunks.iter().map(cut).collect())]
+}
+
+/// What the first block of a group teaches.
+fn lesson_of(dtype: DType, chunks: &[SealedChunk], codec: Codec, blocks: &[EncodedBlock]) -> Result<Option<Lesson>> {
+    with_physical!(dtype.physical(), T => match (block_cells::<T>(chunks).first(), blocks.first()) {
+        (Some((cells, cuts)), Some(block)) => Lesson::of(cells, cuts, codec, dtype == DType::Bool, block),
+        _ => Ok(None),
+    }, var => Ok(None))
+}
+
+fn encode_group(
+    dtype: DType,
+    chunks: &[SealedChunk],
+    codec: Codec,
+    lesson: Option<&Lesson>,
+) -> Result<Vec<EncodedBlock>> {
+    let is_bool = dtype == DType::Bool;
     with_physical!(dtype.physical(), T => {
-        let encode = |cells: &[T], cuts: &[Cut]| encode_block(cells, cuts, codec, dtype == DType::Bool);
-        match chunks {
-            [chunk] => {
-                let cells = T::unwrap(&chunk.cells).unwrap_or_default();
-                let row_cells = cuts[0].row_cells;
-                // Blocks of whole rows, where rows are that short.
-                let block = (MAX_BLOCK_CELLS / row_cells * row_cells).max(MAX_BLOCK_CELLS.min(row_cells));
-                cells.chunks(block).map(|part| encode(part, &[Cut { cells: part.len(), row_cells }])).collect()
-            }
-            _ => {
-                let cells: Vec<T> =
-                    chunks.iter().flat_map(|chunk| T::unwrap(&chunk.cells).unwrap_or_default()).copied().collect();
-                Ok(vec![encode(&cells, &cuts)?])
-            }
-        }
+        let encode = |(cells, cuts): &(Cow<'_, [T]>, Vec<Cut>)| match lesson {
+            Some(lesson) => encode_like(cells, cuts, codec, is_bool, lesson),
+            None => encode_block(cells, cuts, codec, is_bool),
+        };
+        block_cells::<T>(chunks).par_iter().map(encode).collect()
     }, var => {
         let cells: VarCells = chunks
             .iter()

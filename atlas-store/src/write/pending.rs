@@ -19,6 +19,8 @@ use std::time::Instant;
 
 /// Sealed chunks that are held before they are encoded: several blocks, so that the cores share them.
 const QUEUE_BYTES: usize = 1 << 20;
+/// A single chunk waits for a second one, for the cores to share; not one of so many bytes, which is several blocks by itself.
+const ALONE_BYTES: usize = 16 << 20;
 
 /// The unflushed writes to one family.
 pub(crate) struct PendingFamily {
@@ -144,7 +146,8 @@ impl PendingFamily {
                 self.queue.push(sealed);
             }
         }
-        if self.queue_bytes >= QUEUE_BYTES { self.encode() } else { Ok(()) }
+        let is_enough = self.queue_bytes >= QUEUE_BYTES && self.queue.len() > 1 || self.queue_bytes >= ALONE_BYTES;
+        if is_enough { self.encode() } else { Ok(()) }
     }
 
     fn encode(&mut self) -> Result<()> {

@@ -1,0 +1,71 @@
+//! What encoding one block teaches for the next ones: blocks of a family mostly hold the same kind of numbers, so that what
+//! was best for one need not be searched again for each.
+
+use super::compressed::{self, Form};
+use super::compressor::Compressor;
+use super::{Codec, Cut, EncodedBlock, block_pages, encode_block, pco};
+use crate::cells::Element;
+use crate::error::Result;
+
+/// How many times larger a block may come out for its cells than the one that taught, before everything is tried on it too.
+const TOLERANCE: f64 = 1.1;
+/// Bytes that are no reason to: headers weigh more in a smaller block.
+const SLACK_BYTES: f64 = 256.0;
+
+/// How a block was encoded, and what that gave.
+#[derive(Debug, Clone)]
+pub(crate) struct Lesson {
+    way: Way,
+    /// Stored bytes for each byte of the cells.
+    cost: f64,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Pco(pco::Spec),
+    Compressed(Compressor, Form),
+}
+
+impl Lesson {
+    /// Of a block that [`encode_block`] made of these cells. `None` where the next block has to be tried as this one was:
+    /// cells that are stored as they are teach nothing.
+    pub(crate) fn of<T: Element>(
+        cells: &[T],
+        cuts: &[Cut],
+        codec: Codec,
+        is_bool: bool,
+        block: &EncodedBlock,
+    ) -> Result<Option<Lesson>> {
+        let way = if let Some(spec) = pco::Spec::of::<T>(block) {
+            Way::Pco(spec.at_best_level(cells, &block_pages(cells, cuts, codec, is_bool), block.stored_bytes())?)
+        } else {
+            match block.encoding.parts() {
+                None | Some((Compressor::None, _)) => return Ok(None),
+                Some((compressor, form)) => Way::Compressed(compressor, form),
+            }
+        };
+        let cost = block.stored_bytes() as f64 / size_of_val(cells).max(1) as f64;
+        Ok(Some(Lesson { way, cost }))
+    }
+}
+
+/// Encodes a block as an earlier one was; as [`encode_block`] does where that turns out clearly larger than it was then.
+pub(crate) fn encode_like<T: Element>(
+    cells: &[T],
+    cuts: &[Cut],
+    codec: Codec,
+    is_bool: bool,
+    lesson: &Lesson,
+) -> Result<EncodedBlock> {
+    let pages = block_pages(cells, cuts, codec, is_bool);
+    let block = match &lesson.way {
+        Way::Pco(spec) => pco::encode_as(cells, &pages, spec)?,
+        Way::Compressed(compressor, form) => compressed::encode_as(cells, &pages, *compressor, *form)?,
+    };
+    let raw = size_of_val(cells);
+    if block.stored_bytes() < raw && block.stored_bytes() as f64 <= lesson.cost * TOLERANCE * raw as f64 + SLACK_BYTES {
+        return Ok(block);
+    }
+    let tried = encode_block(cells, cuts, codec, is_bool)?;
+    Ok(if tried.stored_bytes() <= block.stored_bytes() { tried } else { block })
+}
