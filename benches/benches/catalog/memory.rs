@@ -23,11 +23,11 @@ fn status(field: &str) -> u64 {
 
 /// In the process of its own: opens the store and prints what that took.
 pub(crate) fn print(path: &str) {
-    let before = status("VmRSS:");
+    let before = status("VmRSS");
     let store = Store::open(path).unwrap();
     let snapshot = store.snapshot();
     black_box(snapshot.dataset_names().map(str::len).sum::<usize>());
-    println!("{} {}", status("VmRSS:").saturating_sub(before), status("VmHWM:").saturating_sub(before));
+    println!("{} {}", status("VmRSS").saturating_sub(before), status("VmHWM").saturating_sub(before));
 }
 
 /// What an open store takes, and the most that opening it does.
