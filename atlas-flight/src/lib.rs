@@ -31,3 +31,5 @@ mod ticket;
 mod view;
 
 pub use limits::Limits;
+#[doc(hidden)]
+pub use service::measure;

@@ -187,7 +187,7 @@ impl DatasetView {
         let schema = self.declaration(py, name)?;
         let start = extents(py, "start", start)?;
         let data = from_numpy::array_data(py, &self.named(name), &schema, data)?;
-        self.atlas.get().run_on(py, &self.name, |store| store.write_array(&self.name, name, &start, &data))
+        self.atlas.get().run_on(py, &self.name, |store| store.write_array(&self.name, name, &start, data))
     }
 
     /// Reads an array, or a region of it; unflushed writes are seen. Only the chunks that hold the region are read and decoded.

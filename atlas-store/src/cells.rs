@@ -1,8 +1,13 @@
 //! Cells in memory: what is written, and what a read gives.
 
+mod var;
+
+pub use var::VarCells;
+
 use crate::dtype::{DType, Physical};
 use crate::error::{Error, Result};
 use crate::scalar::Scalar;
+use std::borrow::Cow;
 
 /// An N-dimensional array in memory, in row-major (C) order.
 ///
@@ -32,88 +37,6 @@ pub enum Cells {
     F32(Vec<f32>),
     F64(Vec<f64>),
     Var(VarCells),
-}
-
-/// Byte strings of any length, packed: cell `i` is `bytes[offsets[i]..offsets[i + 1]]`.
-///
-/// The layout is Arrow's `LargeUtf8` / `LargeBinary`, so that both can share the buffers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VarCells {
-    offsets: Vec<i64>,
-    bytes: Vec<u8>,
-}
-
-impl Default for VarCells {
-    fn default() -> Self {
-        VarCells { offsets: vec![0], bytes: Vec::new() }
-    }
-}
-
-impl VarCells {
-    /// No cells, with room for `cells` of them.
-    pub fn with_capacity(cells: usize) -> Self {
-        let mut offsets = Vec::with_capacity(cells + 1);
-        offsets.push(0);
-        VarCells { offsets, bytes: Vec::new() }
-    }
-
-    /// How many cells there are.
-    pub fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    /// Whether there are no cells.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Appends one cell.
-    pub fn push(&mut self, cell: &[u8]) {
-        self.bytes.extend_from_slice(cell);
-        self.offsets.push(self.bytes.len() as i64);
-    }
-
-    /// Cell `index`.
-    ///
-    /// Out of range is the empty string: callers check ranges against the shape.
-    #[allow(clippy::cast_possible_truncation, reason = "offsets lie in bytes that are in memory")]
-    pub fn get(&self, index: usize) -> &[u8] {
-        match (self.offsets.get(index), self.offsets.get(index + 1)) {
-            (Some(&from), Some(&to)) => &self.bytes[from as usize..to as usize],
-            _ => &[],
-        }
-    }
-
-    /// The cells, first to last.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        (0..self.len()).map(|index| self.get(index))
-    }
-
-    /// Bytes held, without the offsets.
-    pub fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Gives back memory that the cells do not need.
-    pub(crate) fn shrink_to_fit(&mut self) {
-        self.offsets.shrink_to_fit();
-        self.bytes.shrink_to_fit();
-    }
-
-    /// The offsets (one more than there are cells, the first 0) and the bytes.
-    pub fn into_parts(self) -> (Vec<i64>, Vec<u8>) {
-        (self.offsets, self.bytes)
-    }
-}
-
-impl<T: AsRef<[u8]>> FromIterator<T> for VarCells {
-    fn from_iter<I: IntoIterator<Item = T>>(cells: I) -> Self {
-        let mut packed = VarCells::default();
-        for cell in cells {
-            packed.push(cell.as_ref());
-        }
-        packed
-    }
 }
 
 /// A number that cells can be made of. Sealed: the ten physical number types.
@@ -349,7 +272,7 @@ impl Cells {
     /// Bytes in memory.
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {
-            Cells::Var(cells) => cells.bytes.len() + cells.offsets.len() * size_of::<i64>(),
+            Cells::Var(cells) => cells.byte_len() + (cells.len() + 1) * size_of::<i64>(),
             other => other.byte_len(),
         }
     }
@@ -360,6 +283,18 @@ impl Cells {
             Cells::Var(cells) => cells.byte_len(),
             other => other.len() * other.physical().cell_bytes().unwrap_or(0),
         }
+    }
+}
+
+impl<'data> From<&'data ArrayData> for Cow<'data, ArrayData> {
+    fn from(data: &'data ArrayData) -> Self {
+        Cow::Borrowed(data)
+    }
+}
+
+impl From<ArrayData> for Cow<'_, ArrayData> {
+    fn from(data: ArrayData) -> Self {
+        Cow::Owned(data)
     }
 }
 

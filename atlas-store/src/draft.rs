@@ -14,12 +14,13 @@ use crate::snapshot::Snapshot;
 use crate::write::PendingFamily;
 use rayon::prelude::*;
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Chunks that were written in part take at most this much memory; beyond it they are encoded as they are.
-const MAX_OPEN_BYTES: usize = 128 << 20;
+/// What is not encoded yet takes at most this much memory; beyond it it is encoded as it is.
+const MAX_HELD_BYTES: usize = 128 << 20;
 
 /// The writer's lock, held as long as the draft.
 pub(crate) type Lock = Box<dyn Any + Send + Sync>;
@@ -158,7 +159,13 @@ impl Draft {
         self.pending.get_mut(array).ok_or_else(|| Error::not_found("array", array))
     }
 
-    pub(crate) fn write_array(&mut self, dataset: &str, array: &str, start: &[u64], data: &ArrayData) -> Result<()> {
+    pub(crate) fn write_array(
+        &mut self,
+        dataset: &str,
+        array: &str,
+        start: &[u64],
+        data: Cow<'_, ArrayData>,
+    ) -> Result<()> {
         let row = self.catalog.dataset_row(dataset)?;
         let (entry, schema) = self.catalog.array(row, array)?;
         let (id, schema) = (entry.id, schema.clone());
@@ -179,8 +186,8 @@ impl Draft {
             self.begin_segment(array)?;
         }
         self.pending(array)?.write(id, &schema, &region, data)?;
-        if self.pending.values().map(PendingFamily::open_bytes).sum::<usize>() > MAX_OPEN_BYTES {
-            self.pending.values_mut().try_for_each(PendingFamily::seal_open)?;
+        if self.pending.values().map(PendingFamily::held_bytes).sum::<usize>() > MAX_HELD_BYTES {
+            self.pending.values_mut().try_for_each(PendingFamily::encode_all)?;
         }
         Ok(())
     }

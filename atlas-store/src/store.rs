@@ -15,6 +15,7 @@ use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::snapshot::Snapshot;
 use crate::verify::{VerifyReport, verify};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -283,11 +284,19 @@ impl Store {
     /// Writes `data` at `start`. Later writes win.
     ///
     /// # Cost
-    /// Whole chunks are encoded as they come; parts of chunks are held until the flush, or until they pass 128 MiB.
+    /// Whole chunks are encoded as they come, about a MiB of an array name at a time; parts of chunks are held until the
+    /// flush. What is held takes at most 128 MiB: beyond it, it is encoded as it is. Data that is borrowed is copied.
     ///
     /// # Errors
     /// `NotFound`, `DtypeMismatch` (nothing is widened), `OutOfBounds`.
-    pub fn write_array(&self, dataset: &str, array: &str, start: &[u64], data: &ArrayData) -> Result<()> {
+    pub fn write_array<'data>(
+        &self,
+        dataset: &str,
+        array: &str,
+        start: &[u64],
+        data: impl Into<Cow<'data, ArrayData>>,
+    ) -> Result<()> {
+        let data = data.into();
         self.mutate(|draft| draft.write_array(dataset, array, start, data))
     }
 

@@ -48,16 +48,10 @@ mod flat;
 #[path = "sql/profiles.rs"]
 mod profiles;
 
+use atlas_benches::brief::numbers;
+
 /// Threads of every system.
 pub(crate) const THREADS: usize = 2;
-
-/// Numbers from a variable of the environment.
-fn numbers(variable: &str, otherwise: &[u64]) -> Vec<u64> {
-    match std::env::var(variable) {
-        Ok(text) => text.split(',').map(|number| number.trim().parse().unwrap()).collect(),
-        Err(_) => otherwise.to_vec(),
-    }
-}
 
 fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) type DataStream = Pin<Box<dyn Stream<Item = Result<FlightData, Status
 pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> + Send + 'static>>;
 
 /// The largest message of a query's result: clients in Go and Rust refuse 4 MiB unless told otherwise.
-const QUERY_MESSAGE_BYTES: usize = 2 << 20;
+pub(super) const QUERY_MESSAGE_BYTES: usize = 2 << 20;
 
 /// The columns of `batch` under `schema`, which has the same types but may differ in nullability and metadata.
 pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Status> {
@@ -76,7 +76,7 @@ pub(crate) fn frame_stream(
 }
 
 /// Cuts `batch` into runs of rows that encode to at most `limit` bytes each, or are one row.
-fn split(batch: &RecordBatch, limit: usize) -> Vec<RecordBatch> {
+pub(super) fn split(batch: &RecordBatch, limit: usize) -> Vec<RecordBatch> {
     let mut pieces = Vec::new();
     let mut rest = vec![batch.clone()];
     while let Some(batch) = rest.pop() {

@@ -12,6 +12,7 @@ pub(crate) mod ended;
 mod frame;
 pub(crate) mod handshake;
 pub(crate) mod info;
+pub mod measure;
 mod put;
 mod received;
 mod router;

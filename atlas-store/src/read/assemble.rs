@@ -126,7 +126,7 @@ fn read_text(family: &FamilyPlan, slot: &Slot, reader: &mut TextReader<'_>) -> R
         let view = family.segments[piece.segment as usize].view()?;
         for_each_wanted(piece, layout, |cells, to| {
             runs.push((to, texts.len(), cells_in(&cells)));
-            reader.read(piece.segment, view, &cells, |cell| texts.push(cell))
+            reader.read(piece.segment, view, &cells, &mut texts)
         })?;
     }
     let in_order = runs.iter().all(|(to, from, _)| to == from);

@@ -154,14 +154,8 @@ impl<'a> TextReader<'a> {
         TextReader { fetched, dtype, page: None }
     }
 
-    /// Decodes `cells` of segment `number`, and gives them to `take` one by one.
-    pub(crate) fn read(
-        &mut self,
-        number: u32,
-        view: View<'_>,
-        cells: &Range<u64>,
-        mut take: impl FnMut(&[u8]),
-    ) -> Result<()> {
+    /// Decodes `cells` of segment `number`, and appends them to `out`.
+    pub(crate) fn read(&mut self, number: u32, view: View<'_>, cells: &Range<u64>, out: &mut VarCells) -> Result<()> {
         for page in view.index.pages_of(cells) {
             let decoded = match &self.page {
                 Some((key, decoded)) if *key == (number, page) => decoded.clone(),
@@ -173,9 +167,10 @@ impl<'a> TextReader<'a> {
             };
             let place = view.index.page_cells(page);
             let (from, to) = (place.start.max(cells.start), place.end.min(cells.end));
-            for cell in from - place.start..to - place.start {
-                #[allow(clippy::cast_possible_truncation, reason = "the page is in memory")]
-                take(text(&decoded).map_or(&[], |cells| cells.get(cell as usize)));
+            #[allow(clippy::cast_possible_truncation, reason = "the page is in memory")]
+            let wanted = (from - place.start) as usize..(to - place.start) as usize;
+            if let Some(page) = text(&decoded) {
+                out.extend_from(page, wanted);
             }
         }
         Ok(())
@@ -201,7 +196,7 @@ impl<'a> TextReader<'a> {
         let count = (cells.end - cells.start) as usize;
         let encoding = index.block_encoding[block];
         let decoded = decode_text_page(encoding, stored, count, index.page_raw[page] as usize).map_err(failed)?;
-        let is_text = self.dtype != DType::String || decoded.iter().all(|cell| std::str::from_utf8(cell).is_ok());
+        let is_text = self.dtype != DType::String || decoded.is_utf8();
         if is_text { Ok(decoded) } else { Err(failed("a string cell is not valid UTF-8".into())) }
     }
 }
@@ -224,7 +219,7 @@ pub(crate) fn decode_chunk(view: View<'_>, dtype: DType, cells: &Range<u64>, fet
 
 fn chunk_text(reader: &mut TextReader<'_>, number: u32, view: View<'_>, cells: &Range<u64>) -> Result<Cells> {
     let mut out = VarCells::default();
-    reader.read(number, view, cells, |cell| out.push(cell))?;
+    reader.read(number, view, cells, &mut out)?;
     Ok(Cells::Var(out))
 }
 

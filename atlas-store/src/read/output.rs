@@ -132,7 +132,7 @@ pub(crate) fn join(texts: Texts, outputs: &mut [Cells]) {
     for text in texts {
         match outputs.get_mut(text.output) {
             Some(Cells::Var(cells)) if cells.is_empty() => *cells = text.cells,
-            Some(Cells::Var(cells)) => text.cells.iter().for_each(|cell| cells.push(cell)),
+            Some(Cells::Var(cells)) => cells.extend_from(&text.cells, 0..text.cells.len()),
             _ => {}
         }
     }

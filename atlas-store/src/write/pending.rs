@@ -13,6 +13,7 @@ use crate::rebase::Renumbering;
 use crate::region::Region;
 use crate::schema::ArraySchema;
 use crate::stats::Statistics;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,9 +84,9 @@ impl PendingFamily {
         self.committed.len()
     }
 
-    /// Bytes of chunks that were written in part.
-    pub(crate) fn open_bytes(&self) -> usize {
-        self.open_bytes
+    /// Bytes of chunks that were not encoded yet.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.open_bytes + self.queue_bytes
     }
 
     /// Writes `data`, whose cells are those of `region`, to array `id`.
@@ -94,25 +95,23 @@ impl PendingFamily {
         id: u64,
         schema: &Arc<ArraySchema>,
         region: &Region,
-        data: &ArrayData,
+        data: Cow<'_, ArrayData>,
     ) -> Result<()> {
         let grid = Grid::new(&schema.shape, &schema.chunk_shape);
-        for (chunk, extent) in grid.chunks_in(region) {
+        let chunks = grid.chunks_in(region);
+        if let [(chunk, extent)] = &chunks[..]
+            && extent == region
+            && let Ok(chunk) = u32::try_from(*chunk)
+        {
+            return self.seal_whole(id, chunk, region.clone(), schema, data.into_owned().into_cells());
+        }
+        for (chunk, extent) in chunks {
             // A schema has at most 2^32 chunks.
             let Ok(chunk) = u32::try_from(chunk) else { continue };
-            let covered = region.intersection(&extent);
-            if covered.as_ref() == Some(&extent) {
-                let cells = if extent == *region {
-                    data.cells().clone()
-                } else {
-                    let mut cells = fill_cells(self.dtype, None, cell_count(&extent))?;
-                    scatter(data.cells(), region, &mut cells, &extent);
-                    cells
-                };
-                if let Some(replaced) = self.open.remove(&(id, chunk)) {
-                    self.open_bytes -= replaced.cells.byte_len();
-                }
-                self.seal(id, chunk, extent, schema, cells)?;
+            if region.intersection(&extent).as_ref() == Some(&extent) {
+                let mut cells = fill_cells(self.dtype, None, cell_count(&extent))?;
+                scatter(data.cells(), region, &mut cells, &extent);
+                self.seal_whole(id, chunk, extent, schema, cells)?;
                 continue;
             }
             if !self.open.contains_key(&(id, chunk)) {
@@ -130,6 +129,14 @@ impl PendingFamily {
             }
         }
         Ok(())
+    }
+
+    /// Takes all cells of a chunk, instead of what was written to it before.
+    fn seal_whole(&mut self, id: u64, chunk: u32, extent: Region, schema: &ArraySchema, cells: Cells) -> Result<()> {
+        if let Some(replaced) = self.open.remove(&(id, chunk)) {
+            self.open_bytes -= replaced.cells.byte_len();
+        }
+        self.seal(id, chunk, extent, schema, cells)
     }
 
     fn seal(&mut self, id: u64, chunk: u32, extent: Region, schema: &ArraySchema, cells: Cells) -> Result<()> {
@@ -162,8 +169,8 @@ impl PendingFamily {
         if segment.is_open() { segment.spill_if_large(&*self.storage) } else { Ok(()) }
     }
 
-    /// Seals the chunks that were written in part, to free their memory.
-    pub(crate) fn seal_open(&mut self) -> Result<()> {
+    /// Seals the chunks that were written in part.
+    fn seal_open(&mut self) -> Result<()> {
         while let Some(((id, chunk), open)) = self.open.pop_first() {
             self.open_bytes -= open.cells.byte_len();
             self.seal(id, chunk, open.region, &open.schema, open.cells)?;
@@ -204,10 +211,15 @@ impl PendingFamily {
         self.open_bytes = self.open.values().map(|open| open.cells.byte_len()).sum();
     }
 
+    /// Encodes all that is held, to free its memory.
+    pub(crate) fn encode_all(&mut self) -> Result<()> {
+        self.seal_open()?;
+        self.encode()
+    }
+
     /// Encodes all that is left. After it, the statistics can be asked for and the segments finished.
     pub(crate) fn settle(&mut self) -> Result<()> {
-        self.seal_open()?;
-        self.encode()?;
+        self.encode_all()?;
         self.segments.iter_mut().filter(|segment| segment.is_open()).for_each(SegmentBuilder::sort);
         Ok(())
     }
@@ -341,7 +353,7 @@ mod tests {
         let mut pending = PendingFamily::new(DType::Int32, Codec::Auto, Arc::new(storage.clone()), Vec::new());
         pending.begin_segment("t/one.af".into());
         let data = ArrayData::from_numbers(vec![3], vec![1, 2, 3]).unwrap();
-        pending.write(7, &schema, &Region::full(&[3]), &data).unwrap();
+        pending.write(7, &schema, &Region::full(&[3]), (&data).into()).unwrap();
         pending.settle().unwrap();
         let first = pending.finish().unwrap();
         let mut renew = |after: u64| {

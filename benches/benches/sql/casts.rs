@@ -5,70 +5,10 @@ use crate::duckdb::DuckDb;
 use crate::engines::{DataFusion, Engine, Query};
 use crate::flat::{self, Column, ROW_GROUP};
 use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
-use atlas_store::{ArrayData, ArraySchema, Attribute, Cells, Codec, CreateOptions, DType, Scalar, Store};
+use atlas_benches::casts::{ARRAYS, CELLS, Cast};
+use atlas_store::{Codec, CreateOptions, Store};
 use std::ops::Range;
 use std::sync::Arc;
-
-const CELLS: u64 = 4;
-const ARRAYS: [&str; 4] = ["temperature", "salinity", "oxygen", "depth"];
-
-/// One dataset.
-struct Cast {
-    name: String,
-    ints: [i64; 4],
-    floats: [f64; 4],
-    cruise: String,
-    station: String,
-    /// Of each of the arrays; NaN where a cell is missing.
-    cells: [Vec<f32>; 4],
-    time: i64,
-}
-
-/// A number without a pattern.
-pub(crate) fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    number ^ number >> 31
-}
-
-impl Cast {
-    fn new(number: u64) -> Cast {
-        let cell = |array: u64, at: u64| (mixed(number * 64 + array * 8 + at) % 40_000) as f32 / 1000.0;
-        let cells = |array: u64| -> Vec<f32> {
-            (0..CELLS).map(|at| if at < number % 3 { f32::NAN } else { cell(array, at) }).collect()
-        };
-        Cast {
-            name: format!("cast{number:08}"),
-            ints: [0, 1, 2, 3].map(|key| (mixed(number * 64 + 40 + key) % 1000) as i64),
-            floats: [0, 1, 2, 3].map(|key| (number * 17 + key) as f64 / 1024.0),
-            cruise: format!("AT{:03}", number / 1000),
-            station: format!("station {number}"),
-            cells: [0, 1, 2, 3].map(cells),
-            time: 1_600_000_000_000_000_000 + number as i64 * 61_000_000_000,
-        }
-    }
-
-    fn add_to(&self, store: &Store) {
-        let name = &self.name;
-        store.create_dataset(name).unwrap();
-        for key in 0..4 {
-            store.set_attribute(name, &format!("int{key}"), Attribute::Int64(self.ints[key])).unwrap();
-            store.set_attribute(name, &format!("float{key}"), Attribute::Float64(self.floats[key])).unwrap();
-        }
-        store.set_attribute(name, "cruise", Attribute::String(self.cruise.clone())).unwrap();
-        store.set_attribute(name, "station", Attribute::String(self.station.clone())).unwrap();
-        for (array, cells) in ARRAYS.into_iter().zip(&self.cells) {
-            let schema = ArraySchema::new(DType::Float32, &["z"], &[CELLS]);
-            let schema = schema.with_fill_value(Scalar::Float32(f32::NAN));
-            store.define_array(name, array, schema).unwrap();
-            let data = ArrayData::from_numbers(vec![CELLS], cells.clone()).unwrap();
-            store.write_array(name, array, &[0], &data).unwrap();
-        }
-        store.define_array(name, "time", ArraySchema::new(DType::TimestampNanoseconds, &[], &[])).unwrap();
-        let time = ArrayData::try_new(DType::TimestampNanoseconds, vec![], Cells::I64(vec![self.time])).unwrap();
-        store.write_array(name, "time", &[], &time).unwrap();
-    }
-}
 
 /// The columns of `catalog` for some datasets, from the data itself.
 fn columns(numbers: Range<u64>) -> Vec<Column> {

@@ -1,6 +1,5 @@
 //! Questions to cells: datasets of one (50, 168) array with its coordinates.
 
-use crate::casts::mixed;
 use crate::compare::Compare;
 use crate::duckdb::DuckDb;
 use crate::engines::{DataFusion, Engine, Query};
@@ -8,6 +7,7 @@ use crate::flat::{self, Column};
 use arrow::array::StringArray;
 use arrow::array::{ArrayRef, DictionaryArray, Float32Array, Int64Array, TimestampNanosecondArray, UInt32Array};
 use arrow::datatypes::UInt32Type;
+use atlas_benches::cells::mixed;
 use atlas_store::{ArrayData, ArraySchema, Attribute, Cells, CreateOptions, DType, Scalar, Store};
 use std::ops::Range;
 use std::sync::Arc;
