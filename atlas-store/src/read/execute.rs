@@ -18,11 +18,16 @@ use std::{slice, thread};
 /// Bytes that are fetched from remote storage ahead of what is being decoded.
 const AHEAD_BYTES: u64 = 32 << 20;
 
+/// Tasks of a read for each core, at least, where none comes out smaller than `MIN_PART_WORK`.
+const TASKS_OF_A_CORE: u64 = 4;
+const MIN_PART_WORK: u64 = 256 << 10;
+
 /// Slots that are fetched together and decoded one after another.
 pub(crate) struct Task<'a> {
     pub(crate) family: &'a FamilyPlan,
     pub(crate) slots: Vec<(&'a Slot, Target<'a>)>,
     weight: u64,
+    work: u64,
 }
 
 impl ReadPlan {
@@ -72,8 +77,9 @@ impl ReadPlan {
             let mut rooms = rooms(self, outputs, is_joined);
             let mut targets = targets(self, &mut rooms, &texts).into_iter();
             let mut tasks = VecDeque::new();
+            let part_work = self.part_work();
             for family in &self.families {
-                cut(family, family.slots.iter().zip(targets.by_ref()).collect(), &mut tasks)?;
+                cut(family, family.slots.iter().zip(targets.by_ref()).collect(), part_work, &mut tasks)?;
             }
             self.run(tasks, &meter)?;
         }
@@ -84,10 +90,28 @@ impl ReadPlan {
         Ok(())
     }
 
+    fn is_remote(&self) -> bool {
+        self.families.iter().flat_map(|family| &family.segments).any(|segment| segment.is_remote())
+    }
+
+    /// How many bytes one task decodes. Where a request costs little, a read that is worth several tasks becomes enough
+    /// of them for the cores to end together.
+    fn part_work(&self) -> u64 {
+        if self.is_remote() {
+            return u64::MAX;
+        }
+        let slots = self.families.iter().flat_map(|family| &family.slots);
+        let total = slots.fold(0u64, |total, slot| total.saturating_add(slot.work));
+        if total <= PART_BYTES {
+            return PART_BYTES;
+        }
+        (total / (rayon::current_num_threads() as u64 * TASKS_OF_A_CORE)).clamp(MIN_PART_WORK, PART_BYTES)
+    }
+
     /// Does the tasks, on all cores; stops at the first error.
     fn run(&self, tasks: VecDeque<Task<'_>>, meter: &Meter<'_>) -> Result<()> {
         let segments = || self.families.iter().flat_map(|family| &family.segments);
-        let is_remote = segments().any(|segment| segment.is_remote());
+        let is_remote = self.is_remote();
         // All segments of a store share its cache.
         let whole_bytes = meter.whole_bytes(self.decoded_bytes());
         let keep = segments().next().is_some_and(|segment| segment.caches(whole_bytes));
@@ -205,10 +229,11 @@ impl Task<'_> {
     }
 }
 
-/// Cuts the slots of a family into tasks, in the order in which their cells lie in the segments.
+/// Cuts the slots of a family into tasks that decode about so much, in the order in which their cells lie in the segments.
 fn cut<'a>(
     family: &'a FamilyPlan,
     mut slots: Vec<(&'a Slot, Target<'a>)>,
+    part_work: u64,
     tasks: &mut VecDeque<Task<'a>>,
 ) -> Result<()> {
     let place = |(slot, _): &(&Slot, Target<'_>)| {
@@ -219,7 +244,9 @@ fn cut<'a>(
     }
     let mut last: Option<&Slot> = None;
     for (slot, target) in slots {
-        let fits = |task: &Task<'_>| task.weight.saturating_add(slot.weight) <= PART_BYTES;
+        let fits = |task: &Task<'_>| {
+            task.weight.saturating_add(slot.weight) <= PART_BYTES && task.work.saturating_add(slot.work) <= part_work
+        };
         // Not in a task of another family; and a page that two slots share is read once.
         let is_next = match last {
             Some(last) => tasks.back().is_some_and(fits) || family.share_page(last, slot)?,
@@ -228,9 +255,10 @@ fn cut<'a>(
         match tasks.back_mut() {
             Some(task) if is_next => {
                 task.weight = task.weight.saturating_add(slot.weight);
+                task.work = task.work.saturating_add(slot.work);
                 task.slots.push((slot, target));
             }
-            _ => tasks.push_back(Task { family, weight: slot.weight, slots: vec![(slot, target)] }),
+            _ => tasks.push_back(Task { family, weight: slot.weight, work: slot.work, slots: vec![(slot, target)] }),
         }
         last = Some(slot);
     }

@@ -91,6 +91,8 @@ pub(crate) struct Slot {
     pub(crate) pieces: Range<usize>,
     /// What it takes of memory while it is read: what is fetched or what is made, whichever is more; at least 1.
     pub(crate) weight: u64,
+    /// Bytes that are decoded for it.
+    pub(crate) work: u64,
 }
 
 impl Slot {
@@ -302,19 +304,23 @@ impl FamilyPlan {
         let first_slot = self.slots.len();
         for layout in self.items[at].wanted.layouts.clone() {
             let first_piece = self.pieces.len();
-            let mut stored = 0;
+            let (mut stored, mut work) = (0, 0);
             for (number, touched) in (0u32..).zip(&self.layouts[layout].touched) {
                 if let Some((segment, first_cell)) = find_chunk(&self.segments, id, touched.chunk, &touched.cells)? {
                     let piece = Piece { segment, touched: number, first_cell };
                     let index = self.segments[segment as usize].index()?;
                     for span in piece.spans(touched) {
-                        stored += index.pages_of(&span).map(|page| u64::from(index.page_stored[page])).sum::<u64>();
+                        for page in index.pages_of(&span) {
+                            stored += u64::from(index.page_stored[page]);
+                            work += u64::from(index.page_raw[page]);
+                        }
                     }
                     self.pieces.push(piece);
                 }
             }
             let made = (self.layouts[layout].cell_count() as u64).saturating_mul(cell_width(self.dtype));
-            self.slots.push(Slot { layout, pieces: first_piece..self.pieces.len(), weight: made.max(stored).max(1) });
+            let weight = made.max(stored).max(1);
+            self.slots.push(Slot { layout, pieces: first_piece..self.pieces.len(), weight, work });
         }
         self.items[at].slots = first_slot..self.slots.len();
         Ok(())

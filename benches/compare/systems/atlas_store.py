@@ -37,9 +37,6 @@ class System:
 
     def stacked(self, store: atlas.Atlas, task: Task, box: Box) -> list[np.ndarray]:
         names = store.list_datasets()
-        if task.ragged:
-            parts = (store.read_array_across(variable.name, names, *box) for variable in task.variables)
-            return [np.stack([part for part in own if part is not None]) for own in parts]
         return [store.read_array_across_stacked(variable.name, names, *box) for variable in task.variables]
 
     def single(self, store: atlas.Atlas, task: Task, number: int, variable: Variable, box: Box) -> np.ndarray | None:
