@@ -1,4 +1,7 @@
 //! How the benches measure: briefly, since there are many, and where asked on one core.
+//!
+//! A module of each bench instead of the library's: what the library depends on is built with the `atlas` command too.
+#![allow(dead_code, reason = "no bench needs all of it")]
 
 use criterion::Criterion;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -6,12 +6,14 @@
 //! what has that in its name.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
 
+#[path = "../brief.rs"]
+mod brief;
+
 #[path = "catalog/filter.rs"]
 mod filter;
 #[path = "catalog/memory.rs"]
 mod memory;
 
-use atlas_benches::brief;
 use atlas_benches::casts::Cast;
 use atlas_store::{Codec, CreateOptions, MetaCompression, MetaFormat, Store};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};

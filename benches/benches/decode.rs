@@ -7,8 +7,11 @@
 //! `64 of 128x128` is 64 datasets with a chunk of 128 × 128 cells each; slices are a quarter of each dimension.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
+#[path = "../brief.rs"]
+mod brief;
+
+use atlas_benches::cells;
 use atlas_benches::fleets::Grid;
-use atlas_benches::{brief, cells};
 use atlas_store::measure::{self, Block};
 use atlas_store::{ArrayData, Cells, Codec, CreateOptions, DType, OpenOptions, Region, Snapshot};
 use criterion::measurement::WallTime;

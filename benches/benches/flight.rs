@@ -2,11 +2,13 @@
 //! result, which are cut into messages and have small columns. Beside them, what copying the same bytes takes.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
+#[path = "../brief.rs"]
+mod brief;
+
 use arrow::array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{DataType, Field};
-use atlas_benches::brief;
 use atlas_benches::cells::mixed;
 use atlas_flight::measure::Messages;
 use bytes::Bytes;

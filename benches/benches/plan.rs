@@ -4,7 +4,9 @@
 //! a quarter of each dimension, in the middle.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
-use atlas_benches::brief;
+#[path = "../brief.rs"]
+mod brief;
+
 use atlas_benches::fleets::Grid;
 use atlas_store::{Cells, Codec, CreateOptions, DType, Region, Store};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

@@ -5,7 +5,9 @@
 //! out none; one dataset in a hundred is hot. The segment's index and zone maps are in memory, as after a first query.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
-use atlas_benches::brief;
+#[path = "../brief.rs"]
+mod brief;
+
 use atlas_benches::cells::mixed;
 use atlas_benches::fleets::Grid;
 use atlas_store::{ArrayData, Cells, Codec, CreateOptions, DType, Store};

@@ -33,6 +33,9 @@
     reason = "a bench"
 )]
 
+#[path = "../brief.rs"]
+mod brief;
+
 #[path = "sql/answer.rs"]
 mod answer;
 #[path = "sql/casts.rs"]
@@ -48,7 +51,7 @@ mod flat;
 #[path = "sql/profiles.rs"]
 mod profiles;
 
-use atlas_benches::brief::numbers;
+use brief::numbers;
 
 /// Threads of every system.
 pub(crate) const THREADS: usize = 2;

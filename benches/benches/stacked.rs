@@ -2,7 +2,9 @@
 //! quarter of each dimension of (50, 168) float32 from every dataset.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
-use atlas_benches::brief;
+#[path = "../brief.rs"]
+mod brief;
+
 use atlas_benches::fleets::Grid;
 use atlas_store::{ArrayData, Codec, CreateOptions, Region, Store};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

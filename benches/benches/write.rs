@@ -1,8 +1,11 @@
 //! Writing: encoding by itself, by codec and dtype, and profiles from memory to a flushed store at three sizes.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, missing_docs, reason = "a bench")]
 
+#[path = "../brief.rs"]
+mod brief;
+
+use atlas_benches::cells;
 use atlas_benches::fleets::{Grid, PROFILE};
-use atlas_benches::{brief, cells};
 use atlas_store::{ArrayData, Codec, CreateOptions, DType, measure};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 

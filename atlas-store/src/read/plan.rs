@@ -91,7 +91,7 @@ pub(crate) struct Slot {
     pub(crate) pieces: Range<usize>,
     /// What it takes of memory while it is read: what is fetched or what is made, whichever is more; at least 1.
     pub(crate) weight: u64,
-    /// Bytes that are decoded for it.
+    /// Bytes that are decoded for it, but for what was decoded for the slot before.
     pub(crate) work: u64,
 }
 
@@ -230,8 +230,9 @@ impl<'a> Planner<'a> {
             plan.items.push(Item { wanted, slots: 0..0 });
         }
         open_all(segments, &ids)?;
+        let mut last_page = None;
         for (at, id) in ids.into_iter().enumerate() {
-            plan.find_chunks(at, id)?;
+            plan.find_chunks(at, id, &mut last_page)?;
         }
         self.plan.families.push(plan);
         Ok(())
@@ -299,8 +300,8 @@ impl FamilyPlan {
         Ok(Wanted { region, layouts: first..self.layouts.len(), is_sliced })
     }
 
-    /// Finds the chunks of item number `at`, array `id`.
-    fn find_chunks(&mut self, at: usize, id: u64) -> Result<()> {
+    /// Finds the chunks of item number `at`, array `id`. Neighbours share pages: `last_page` is that of the item before.
+    fn find_chunks(&mut self, at: usize, id: u64, last_page: &mut Option<(u32, usize)>) -> Result<()> {
         let first_slot = self.slots.len();
         for layout in self.items[at].wanted.layouts.clone() {
             let first_piece = self.pieces.len();
@@ -312,7 +313,9 @@ impl FamilyPlan {
                     for span in piece.spans(touched) {
                         for page in index.pages_of(&span) {
                             stored += u64::from(index.page_stored[page]);
-                            work += u64::from(index.page_raw[page]);
+                            if last_page.replace((segment, page)) != Some((segment, page)) {
+                                work += u64::from(index.page_raw[page]);
+                            }
                         }
                     }
                     self.pieces.push(piece);
