@@ -8,7 +8,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::time::Duration;
 
 /// Ten samples in under a second. What takes longer than that runs ten times.
-pub fn criterion() -> Criterion {
+pub(crate) fn criterion() -> Criterion {
     Criterion::default()
         .configure_from_args()
         .sample_size(10)
@@ -18,12 +18,12 @@ pub fn criterion() -> Criterion {
 }
 
 /// A pool in which reads are done by one thread, as the bare decoder is.
-pub fn one_core() -> ThreadPool {
+pub(crate) fn one_core() -> ThreadPool {
     ThreadPoolBuilder::new().num_threads(1).build().unwrap()
 }
 
 /// Numbers from a variable of the environment, with commas between them.
-pub fn numbers(variable: &str, otherwise: &[u64]) -> Vec<u64> {
+pub(crate) fn numbers(variable: &str, otherwise: &[u64]) -> Vec<u64> {
     match std::env::var(variable) {
         Ok(text) => text.split(',').map(|number| number.trim().parse().unwrap()).collect(),
         Err(_) => otherwise.to_vec(),

@@ -41,7 +41,7 @@ fn large_store(home: &tempfile::TempDir) -> String {
         store.create_dataset(&name).unwrap();
         store.define_array(&name, "t", ArraySchema::new(DType::Float32, &["x"], &[cells])).unwrap();
         let values = (0..cells).map(|cell| temperature(row, 0, cell)).collect();
-        store.write_array(&name, "t", &[0], &ArrayData::from_numbers::<f32>(vec![cells], values).unwrap()).unwrap();
+        store.write_array(&name, "t", &[0], ArrayData::from_numbers::<f32>(vec![cells], values).unwrap()).unwrap();
     }
     store.flush().unwrap();
     location

@@ -39,7 +39,7 @@ fn big() -> (tempfile::TempDir, Store, Arc<Gate>) {
         store.create_dataset(&name).unwrap();
         store.define_array(&name, "v", ArraySchema::new(DType::Float64, &["y", "x"], &shape)).unwrap();
         let cells = vec![dataset as f64; DATASET_BYTES / 8];
-        store.write_array(&name, "v", &[0, 0], &ArrayData::from_numbers(shape.to_vec(), cells).unwrap()).unwrap();
+        store.write_array(&name, "v", &[0, 0], ArrayData::from_numbers(shape.to_vec(), cells).unwrap()).unwrap();
     }
     store.flush().unwrap();
     drop(store);

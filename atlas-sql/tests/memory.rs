@@ -44,13 +44,13 @@ fn big() -> Big {
         let cells = (0..CELLS).map(|cell| (cell % 1000 * (dataset + 1)) as f64).collect();
         store.define_array(&name, "v", schema).unwrap();
         store
-            .write_array(&name, "v", &[0, 0], &ArrayData::from_numbers::<f64>(vec![512, CELLS / 512], cells).unwrap())
+            .write_array(&name, "v", &[0, 0], ArrayData::from_numbers::<f64>(vec![512, CELLS / 512], cells).unwrap())
             .unwrap();
         // A text of a KiB in each of few cells.
         let schema = ArraySchema::new(DType::String, &["line"], &[4096]).with_chunk_shape(&[256]);
         let texts = (0..4096).map(|line| format!("{dataset} {line} {}", "words ".repeat(170)));
         store.define_array(&name, "log", schema).unwrap();
-        store.write_array(&name, "log", &[0], &ArrayData::from_strings(vec![4096], texts).unwrap()).unwrap();
+        store.write_array(&name, "log", &[0], ArrayData::from_strings(vec![4096], texts).unwrap()).unwrap();
         if dataset % 8 == 7 {
             store.flush().unwrap();
         }

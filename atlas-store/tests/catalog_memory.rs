@@ -39,7 +39,7 @@ fn fill(store: &Store) {
             let first = if number % 3 == 0 { f32::NAN } else { 1.5 };
             let base = f64::from(number * u32::from(array)).sqrt() as f32;
             let cells = vec![first, base, base + f32::from(array)];
-            store.write_array(&name, &name_of_array, &[0], &ArrayData::from_numbers(vec![3], cells).unwrap()).unwrap();
+            store.write_array(&name, &name_of_array, &[0], ArrayData::from_numbers(vec![3], cells).unwrap()).unwrap();
         }
     }
     store.flush().unwrap();

@@ -27,7 +27,7 @@ fn add(store: &Store, name: &str, seed: u64) {
     let cells = ArrayData::from_numbers(vec![40, 60], noise(2400, seed)).unwrap();
     store.write_array(name, "t", &[0, 0], &cells).unwrap();
     store.define_array(name, "s", ArraySchema::new(DType::String, &[], &[])).unwrap();
-    store.write_array(name, "s", &[], &ArrayData::from_strings(vec![], [name]).unwrap()).unwrap();
+    store.write_array(name, "s", &[], ArrayData::from_strings(vec![], [name]).unwrap()).unwrap();
 }
 
 fn check(store: &Store, names: &[(&str, u64)]) {
@@ -176,7 +176,7 @@ fn arrays_named_like_the_stores_own_files_have_directories_of_their_own() {
     store.create_dataset("a").unwrap();
     for name in ["atlas.json", "atlas.lock", "ATLAS.JSON", "t", "T"] {
         store.define_array("a", name, ArraySchema::new(DType::Int8, &[], &[])).unwrap();
-        store.write_array("a", name, &[], &ArrayData::from_numbers(vec![], vec![7i8]).unwrap()).unwrap();
+        store.write_array("a", name, &[], ArrayData::from_numbers(vec![], vec![7i8]).unwrap()).unwrap();
     }
     store.flush().unwrap();
     let reopened = Store::open_on(storage).unwrap();

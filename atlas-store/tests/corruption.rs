@@ -38,12 +38,12 @@ fn build(directory: &Path, options: CreateOptions) -> Contents {
             .with_fill_value(Scalar::Float32(f32::NAN));
         store.define_array(&name, "t", schema).unwrap();
         let cells = (0..30).map(|cell| (cell as f32 * 0.7 + k as f32).sin()).collect();
-        store.write_array(&name, "t", &[0, 0], &ArrayData::from_numbers(vec![6, 5], cells).unwrap()).unwrap();
+        store.write_array(&name, "t", &[0, 0], ArrayData::from_numbers(vec![6, 5], cells).unwrap()).unwrap();
         store.define_array(&name, "h", ArraySchema::new(DType::Int64, &["h"], &[24])).unwrap();
         let hours = (0..24i64).map(|hour| (i64::from(k) * 24 + hour) * 3_600_000_000_000).collect();
-        store.write_array(&name, "h", &[0], &ArrayData::from_numbers(vec![24], hours).unwrap()).unwrap();
+        store.write_array(&name, "h", &[0], ArrayData::from_numbers(vec![24], hours).unwrap()).unwrap();
         store.define_array(&name, "s", ArraySchema::new(DType::String, &["z"], &[2])).unwrap();
-        store.write_array(&name, "s", &[0], &ArrayData::from_strings(vec![2], ["ab", "é"]).unwrap()).unwrap();
+        store.write_array(&name, "s", &[0], ArrayData::from_strings(vec![2], ["ab", "é"]).unwrap()).unwrap();
     }
     store.flush().unwrap();
     contents(&store.snapshot()).unwrap()
@@ -161,7 +161,7 @@ fn segments_of_another_store_are_refused() {
     let store = Store::create(two.to_str().unwrap(), CreateOptions::default()).unwrap();
     store.create_dataset("d0").unwrap();
     store.define_array("d0", "t", ArraySchema::new(DType::Float32, &["z"], &[3])).unwrap();
-    store.write_array("d0", "t", &[0], &ArrayData::from_numbers(vec![3], vec![1f32, 2.0, 3.0]).unwrap()).unwrap();
+    store.write_array("d0", "t", &[0], ArrayData::from_numbers(vec![3], vec![1f32, 2.0, 3.0]).unwrap()).unwrap();
     store.flush().unwrap();
     fs::copy(one.join("t/data.af"), two.join("t/data.af")).unwrap();
     assert_eq!(read_all(&two).unwrap_err().kind(), ErrorKind::Corrupt);

@@ -114,9 +114,9 @@ fn a_failed_change_cannot_be_flushed_by_accident() {
 /// Whole chunks, parts of chunks over a committed chunk and over nothing, and a family that is new.
 fn many_kinds(store: &Store) {
     mutate(store, 1).unwrap();
-    store.write_array("d0", "t", &[5], &ArrayData::from_numbers(vec![2], vec![-1, -2]).unwrap()).unwrap();
+    store.write_array("d0", "t", &[5], ArrayData::from_numbers(vec![2], vec![-1, -2]).unwrap()).unwrap();
     store.define_array("d0", "part", ArraySchema::new(DType::Int16, &["x"], &[9])).unwrap();
-    store.write_array("d0", "part", &[3], &ArrayData::from_numbers(vec![1], vec![7i16]).unwrap()).unwrap();
+    store.write_array("d0", "part", &[3], ArrayData::from_numbers(vec![1], vec![7i16]).unwrap()).unwrap();
     store.set_attribute("d1", "k", 5.into()).unwrap();
 }
 
@@ -203,10 +203,10 @@ fn a_flush_that_fails_at_any_call_is_repeated_on_disk() {
 #[test]
 fn changes_go_on_after_a_flush_that_failed() {
     each_call_of_a_flush(&|| Arc::new(MemoryStorage::new()), |inner, double, store| {
-        store.write_array("d1", "s", &[9], &ArrayData::from_numbers(vec![1], vec![-9]).unwrap()).unwrap();
+        store.write_array("d1", "s", &[9], ArrayData::from_numbers(vec![1], vec![-9]).unwrap()).unwrap();
         store.create_dataset("d2").unwrap();
         store.define_array("d2", "t", ArraySchema::new(DType::Int32, &["x"], &[2])).unwrap();
-        store.write_array("d2", "t", &[0], &ArrayData::from_numbers(vec![2], vec![1, 2]).unwrap()).unwrap();
+        store.write_array("d2", "t", &[0], ArrayData::from_numbers(vec![2], vec![1, 2]).unwrap()).unwrap();
         store.delete_dataset("d0").unwrap();
         // Again, each attempt a call further than the last.
         (0..).find(|calls| {

@@ -43,7 +43,7 @@ fn changes_are_seen_before_the_flush_and_are_the_same_after_it() {
         store.create_dataset(dataset).unwrap();
         define(&store, dataset, "z");
         define(&store, dataset, "y");
-        store.write_array(dataset, "z", &[0], &numbers(&[1, 2, 3])).unwrap();
+        store.write_array(dataset, "z", &[0], numbers(&[1, 2, 3])).unwrap();
     }
     store.set_attribute("a", "k", 1.into()).unwrap();
     assert!(store.is_changed());
@@ -65,7 +65,7 @@ fn changes_are_seen_before_the_flush_and_are_the_same_after_it() {
     store.delete_dataset("a").unwrap();
     store.delete_array("b", "y").unwrap();
     store.create_dataset("a").unwrap();
-    store.write_array("c", "z", &[0], &numbers(&[9])).unwrap();
+    store.write_array("c", "z", &[0], numbers(&[9])).unwrap();
     let changed: Seen = vec![
         ("b".into(), known(&[("z", true)]), vec![]),
         ("c".into(), known(&[("z", false), ("y", true)]), vec![]),
@@ -87,13 +87,13 @@ fn reads_see_what_was_written_deleted_and_made_again() {
     for dataset in ["a", "b"] {
         store.create_dataset(dataset).unwrap();
         define(&store, dataset, "z");
-        store.write_array(dataset, "z", &[0], &numbers(&[1, 2, 3])).unwrap();
+        store.write_array(dataset, "z", &[0], numbers(&[1, 2, 3])).unwrap();
     }
     store.flush().unwrap();
     // A change elsewhere, then one in the family, in the dataset, and a dataset made anew.
     store.set_attribute("a", "k", 1.into()).unwrap();
     assert_eq!(read("a"), [1, 2, 3]);
-    store.write_array("b", "z", &[1], &numbers(&[7])).unwrap();
+    store.write_array("b", "z", &[1], numbers(&[7])).unwrap();
     assert_eq!((read("a"), read("b")), (vec![1, 2, 3], vec![1, 7, 3]));
     store.delete_dataset("a").unwrap();
     assert_eq!(store.read_array("a", "z", None).unwrap_err().kind(), ErrorKind::NotFound);
@@ -111,13 +111,13 @@ fn a_name_that_no_dataset_has_any_more_is_free_for_another_dtype() {
     let store = Store::create_on(storage.clone(), CreateOptions::default()).unwrap();
     store.create_dataset("a").unwrap();
     define(&store, "a", "z");
-    store.write_array("a", "z", &[0], &numbers(&[1, 2, 3])).unwrap();
+    store.write_array("a", "z", &[0], numbers(&[1, 2, 3])).unwrap();
     store.flush().unwrap();
     let before = store.snapshot();
     store.delete_array("a", "z").unwrap();
     for (dtype, cells) in [(DType::Float64, vec![0.5, 1.5]), (DType::Float64, vec![2.5, 3.5])] {
         store.define_array("a", "z", ArraySchema::new(dtype, &["x"], &[2])).unwrap();
-        store.write_array("a", "z", &[0], &ArrayData::from_numbers(vec![2], cells.clone()).unwrap()).unwrap();
+        store.write_array("a", "z", &[0], ArrayData::from_numbers(vec![2], cells.clone()).unwrap()).unwrap();
         let read = || store.read_array("a", "z", None).unwrap().as_numbers::<f64>().unwrap().to_vec();
         assert_eq!(read(), cells);
         store.flush().unwrap();

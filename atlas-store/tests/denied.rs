@@ -24,7 +24,7 @@ fn numbers(value: i32) -> ArrayData {
 fn add(store: &Store, dataset: &str, array: &str, value: i32) {
     store.create_dataset(dataset).unwrap();
     store.define_array(dataset, array, ArraySchema::new(DType::Int32, &["x"], &[3])).unwrap();
-    store.write_array(dataset, array, &[0], &numbers(value)).unwrap();
+    store.write_array(dataset, array, &[0], numbers(value)).unwrap();
 }
 
 fn check(place: &Path, expected: &[(&str, &str, i32)]) {
@@ -78,7 +78,7 @@ fn child() {
     store.flush().unwrap();
     check(place, &[("a", "t", 1), ("b", "u", 2)]);
 
-    store.write_array("a", "t", &[0], &numbers(3)).unwrap();
+    store.write_array("a", "t", &[0], numbers(3)).unwrap();
     with_mode(&segments, 0o555, || told(store.flush(), "t/data.1.af", DENIED));
     // The segment is written, the catalog is not.
     with_mode(place, 0o555, || told(store.flush(), "atlas.json", DENIED));

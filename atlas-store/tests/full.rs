@@ -19,7 +19,7 @@ fn child() {
     store.create_dataset("a").unwrap();
     // 800 kB: less than is held in memory, more than the limit.
     store.define_array("a", "t", ArraySchema::new(DType::Int64, &["x"], &[CELLS])).unwrap();
-    store.write_array("a", "t", &[0], &ArrayData::from_numbers(vec![CELLS], noise()).unwrap()).unwrap();
+    store.write_array("a", "t", &[0], ArrayData::from_numbers(vec![CELLS], noise()).unwrap()).unwrap();
     for _ in 0..3 {
         let error = store.flush().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Storage, "{error}");

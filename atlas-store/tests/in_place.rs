@@ -223,7 +223,7 @@ fn text_and_bools_are_checked_as_ever() {
         store.write_array("d", "v", &[0], &texts).unwrap();
         store.define_array("d", "b", ArraySchema::new(DType::Bool, &["z"], &[40_000])).unwrap();
         let bools = Cells::U8((0..40_000u32).map(|k| (k.wrapping_mul(2_654_435_761) >> 31) as u8).collect());
-        store.write_array("d", "b", &[0], &ArrayData::try_new(DType::Bool, vec![40_000], bools).unwrap()).unwrap();
+        store.write_array("d", "b", &[0], ArrayData::try_new(DType::Bool, vec![40_000], bools).unwrap()).unwrap();
     });
     let read = |array: &str| fleet.snapshot.read("d", array, None);
     assert_eq!(read("v").unwrap().scalar(3999), Some(Scalar::String("text 3999".into())));

@@ -418,7 +418,7 @@ proptest! {
             let count = count.min(CELLS - start);
             let cells: Vec<i32> = (0..count).map(|_| random.next() as i32).collect();
             expected[start as usize..(start + count) as usize].copy_from_slice(&cells);
-            store.write_array("d", "v", &[start], &ArrayData::from_numbers(vec![count], cells).unwrap()).unwrap();
+            store.write_array("d", "v", &[start], ArrayData::from_numbers(vec![count], cells).unwrap()).unwrap();
             prop_assert!(store.read_array("d", "v", None).unwrap().as_numbers::<i32>() == Some(&expected));
             if is_flushed {
                 store.flush().unwrap();

@@ -252,7 +252,7 @@ fn large_arrays_equal_reads_cell_by_cell() {
             // The last quarter of the last dimension stays unwritten.
             let mut written = shape.to_vec();
             *written.last_mut().unwrap() = written.last().unwrap() * 3 / 4;
-            store.write_array("d", "v", &vec![0; shape.len()], &numbered(dtype, &written)).unwrap();
+            store.write_array("d", "v", &vec![0; shape.len()], numbered(dtype, &written)).unwrap();
             let whole = store.read_array("d", "v", None).unwrap();
             store.flush().unwrap();
             let snapshot = store.snapshot();
@@ -307,7 +307,7 @@ fn add(store: &Store, name: &str, array: &str, shape: &[u64], dims: &[&str]) {
         store.create_dataset(name).unwrap();
     }
     store.define_array(name, array, ArraySchema::new(DType::Float32, dims, shape)).unwrap();
-    store.write_array(name, array, &vec![0; shape.len()], &numbered(DType::Float32, shape)).unwrap();
+    store.write_array(name, array, &vec![0; shape.len()], numbered(DType::Float32, shape)).unwrap();
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_thin_column_of_wide_rows_reads_the_pages_that_hold_it() {
     let (store, counts) = counted(0, |store| {
         store.create_dataset("d").unwrap();
         store.define_array("d", "v", ArraySchema::new(DType::Float32, &["y", "x"], &[60, 40_000])).unwrap();
-        store.write_array("d", "v", &[0, 0], &wavy()).unwrap();
+        store.write_array("d", "v", &[0, 0], wavy()).unwrap();
     });
     let snapshot = store.snapshot();
     let whole = snapshot.plan_arrays(0, &["v"], None).unwrap();
@@ -391,7 +391,7 @@ fn small_reads_come_out_of_the_cache_and_large_ones_leave_it_alone() {
         }
         store.create_dataset("t").unwrap();
         store.define_array("t", "text", ArraySchema::new(DType::String, &["z"], &[500])).unwrap();
-        store.write_array("t", "text", &[0], &numbered(DType::String, &[500])).unwrap();
+        store.write_array("t", "text", &[0], numbered(DType::String, &[500])).unwrap();
     });
     let snapshot = store.snapshot();
     let wanted = region(&[3, 10], &[2, 5]);

@@ -61,7 +61,7 @@ fn every_dtype_rank_and_codec_round_trips() {
                         .define_array(&dataset, &array, ArraySchema::new(dtype, &dims, shape).with_chunk_shape(&chunk))
                         .unwrap();
                     let start = vec![0; shape.len()];
-                    store.write_array(&dataset, &array, &start, &sample(dtype, shape, at as u64)).unwrap();
+                    store.write_array(&dataset, &array, &start, sample(dtype, shape, at as u64)).unwrap();
                 }
             }
         }
@@ -92,7 +92,7 @@ fn any_region_equals_the_same_region_of_the_whole() {
     for dtype in [DType::Float32, DType::String] {
         let schema = ArraySchema::new(dtype, &["a", "b", "c"], &shape).with_chunk_shape(&[3, 2, 4]);
         store.define_array("d", dtype.name(), schema).unwrap();
-        store.write_array("d", dtype.name(), &[0, 0, 0], &sample(dtype, &shape, 1)).unwrap();
+        store.write_array("d", dtype.name(), &[0, 0, 0], sample(dtype, &shape, 1)).unwrap();
     }
     store.flush().unwrap();
     let snapshot = Store::open_on(storage).unwrap().snapshot();
@@ -131,7 +131,7 @@ fn a_stacked_read_is_every_dataset_in_the_order_asked() {
             let name = format!("d{k}");
             store.create_dataset(&name).unwrap();
             store.define_array(&name, "t", ArraySchema::new(DType::Float32, &["z", "t"], &shape)).unwrap();
-            store.write_array(&name, "t", &[0, 0], &sample(DType::Float32, &shape, k)).unwrap();
+            store.write_array(&name, "t", &[0, 0], sample(DType::Float32, &shape, k)).unwrap();
         }
         store.flush().unwrap();
         let snapshot = store.snapshot();
@@ -157,11 +157,11 @@ fn partial_writes_cross_chunks_and_later_ones_win() {
     store.create_dataset("d").unwrap();
     store.define_array("d", "v", schema).unwrap();
     let numbers = |cells: Vec<i32>| ArrayData::from_numbers(vec![cells.len() as u64], cells).unwrap();
-    store.write_array("d", "v", &[2], &numbers(vec![1, 2, 3])).unwrap();
+    store.write_array("d", "v", &[2], numbers(vec![1, 2, 3])).unwrap();
     assert_eq!(store.read_array("d", "v", None).unwrap(), numbers(vec![-1, -1, 1, 2, 3, -1, -1, -1, -1, -1]));
     store.flush().unwrap();
-    store.write_array("d", "v", &[4], &numbers(vec![9, 8])).unwrap();
-    store.write_array("d", "v", &[5], &numbers(vec![7])).unwrap();
+    store.write_array("d", "v", &[4], numbers(vec![9, 8])).unwrap();
+    store.write_array("d", "v", &[5], numbers(vec![7])).unwrap();
     let expected = numbers(vec![-1, -1, 1, 2, 9, 7, -1, -1, -1, -1]);
     assert_eq!(store.read_array("d", "v", None).unwrap(), expected);
     store.flush().unwrap();
@@ -257,7 +257,7 @@ fn deleting_and_declaring_again_forgets_the_old_cells() {
     for name in ["a", "b", "c"] {
         store.create_dataset(name).unwrap();
         store.define_array(name, "v", ArraySchema::new(DType::Int16, &["x"], &[2])).unwrap();
-        store.write_array(name, "v", &[0], &ArrayData::from_numbers(vec![2], vec![1i16, 2]).unwrap()).unwrap();
+        store.write_array(name, "v", &[0], ArrayData::from_numbers(vec![2], vec![1i16, 2]).unwrap()).unwrap();
         store.set_attribute(name, "name", name.into()).unwrap();
     }
     store.flush().unwrap();
@@ -291,10 +291,10 @@ fn bad_requests_name_the_thing_and_the_numbers() {
     };
     check(store.create_dataset("d"), ErrorKind::AlreadyExists, &["dataset", "d"]);
     check(store.create_dataset("a/b"), ErrorKind::InvalidArgument, &["a/b"]);
-    check(store.write_array("x", "v", &[0, 0], &floats(&[1, 1])), ErrorKind::NotFound, &["dataset", "x"]);
-    check(store.write_array("d", "w", &[0, 0], &floats(&[1, 1])), ErrorKind::NotFound, &["array", "w", "d"]);
-    check(store.write_array("d", "v", &[1, 1], &floats(&[1, 3])), ErrorKind::OutOfBounds, &["v", "d", "4", "3"]);
-    check(store.write_array("d", "v", &[0], &floats(&[1])), ErrorKind::OutOfBounds, &["rank 1", "rank 2"]);
+    check(store.write_array("x", "v", &[0, 0], floats(&[1, 1])), ErrorKind::NotFound, &["dataset", "x"]);
+    check(store.write_array("d", "w", &[0, 0], floats(&[1, 1])), ErrorKind::NotFound, &["array", "w", "d"]);
+    check(store.write_array("d", "v", &[1, 1], floats(&[1, 3])), ErrorKind::OutOfBounds, &["v", "d", "4", "3"]);
+    check(store.write_array("d", "v", &[0], floats(&[1])), ErrorKind::OutOfBounds, &["rank 1", "rank 2"]);
     let doubles = ArrayData::from_numbers(vec![1, 1], vec![0f64]).unwrap();
     check(store.write_array("d", "v", &[0, 0], &doubles), ErrorKind::DtypeMismatch, &["float32", "float64"]);
     store.create_dataset("e").unwrap();
@@ -334,11 +334,11 @@ fn an_array_that_was_deleted_before_the_flush_leaves_nothing() {
     let (storage, store) = memory();
     store.create_dataset("a").unwrap();
     store.define_array("a", "v", ArraySchema::new(DType::Int16, &["x"], &[2])).unwrap();
-    store.write_array("a", "v", &[0], &ArrayData::from_numbers(vec![2], vec![1i16, 2]).unwrap()).unwrap();
+    store.write_array("a", "v", &[0], ArrayData::from_numbers(vec![2], vec![1i16, 2]).unwrap()).unwrap();
     store.delete_dataset("a").unwrap();
     store.create_dataset("b").unwrap();
     store.define_array("b", "v", ArraySchema::new(DType::Float64, &["x"], &[1])).unwrap();
-    store.write_array("b", "v", &[0], &ArrayData::from_numbers(vec![1], vec![0.5f64]).unwrap()).unwrap();
+    store.write_array("b", "v", &[0], ArrayData::from_numbers(vec![1], vec![0.5f64]).unwrap()).unwrap();
     store.define_array("b", "w", ArraySchema::new(DType::Float64, &["x"], &[1])).unwrap();
     store.delete_array("b", "w").unwrap();
     store.flush().unwrap();
@@ -357,9 +357,9 @@ fn chunks_are_told_with_their_places_and_zone_maps() {
         let count = shape.iter().product::<u64>() as i32;
         ArrayData::from_numbers(shape.to_vec(), (from..from + count).collect()).unwrap()
     };
-    store.write_array("d", "v", &[0, 0], &numbers(0, &[4, 6])).unwrap();
+    store.write_array("d", "v", &[0, 0], numbers(0, &[4, 6])).unwrap();
     store.flush().unwrap();
-    store.write_array("d", "v", &[2, 4], &numbers(100, &[2, 2])).unwrap();
+    store.write_array("d", "v", &[2, 4], numbers(100, &[2, 2])).unwrap();
     store.flush().unwrap();
     let snapshot = store.snapshot();
     let chunks = snapshot.chunks(0, "v").unwrap();

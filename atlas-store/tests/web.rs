@@ -29,7 +29,7 @@ fn add(store: &Store, dataset: &str, seed: u32) {
     store.set_attribute(dataset, "seed", i64::from(seed).into()).unwrap();
     let schema = ArraySchema::new(DType::Float32, &["z", "x"], &SHAPE).with_chunk_shape(&[16, 2000]);
     store.define_array(dataset, "t", schema).unwrap();
-    store.write_array(dataset, "t", &[0, 0], &numbers(seed)).unwrap();
+    store.write_array(dataset, "t", &[0, 0], numbers(seed)).unwrap();
     let schema = ArraySchema::new(DType::String, &["s"], &[3]).with_fill_value(Scalar::String("-".into()));
     store.define_array(dataset, "név #1?", schema).unwrap();
     let words = ArrayData::from_strings(vec![2], [dataset, "é"]).unwrap();

@@ -99,14 +99,14 @@ fn store(random: &mut Random, datasets: u64, is_tame: bool) -> (Store, tempfile:
             store.define_array(&dataset, name, schema).unwrap();
             let start = vec![0; shape.len()];
             if random.below(5) > 0 {
-                store.write_array(&dataset, name, &start, &made(random, *dtype, &shape)).unwrap();
+                store.write_array(&dataset, name, &start, made(random, *dtype, &shape)).unwrap();
             }
             if random.below(5) == 0 {
                 store.flush().unwrap();
             }
             if random.below(4) == 0 {
                 let part: Vec<u64> = shape.iter().map(|extent| random.below(extent + 1)).collect();
-                store.write_array(&dataset, name, &start, &made(random, *dtype, &part)).unwrap();
+                store.write_array(&dataset, name, &start, made(random, *dtype, &part)).unwrap();
             }
             if random.below(12) == 0 {
                 store.delete_array(&dataset, name).unwrap();

@@ -235,7 +235,7 @@ async fn chunks_that_were_not_written_are_no_rows_and_large_arrays_come_in_batch
         store.define_array(name, "x", schema).unwrap();
     }
     let cells: Vec<i64> = (0..10_000).map(|cell| (1 << 53) + 1 + cell).collect();
-    store.write_array("a", "x", &[5_000], &ArrayData::from_numbers(vec![10_000], cells).unwrap()).unwrap();
+    store.write_array("a", "x", &[5_000], ArrayData::from_numbers(vec![10_000], cells).unwrap()).unwrap();
     store.flush().unwrap();
     let context = atlas_sql::session(&[("s".to_string(), store)]).unwrap();
     let batches = context.sql("SELECT * FROM chunks").await.unwrap().collect().await.unwrap();

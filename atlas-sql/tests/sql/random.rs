@@ -175,7 +175,7 @@ pub(crate) fn store(random: &mut Random, datasets: u64) -> (Store, tempfile::Tem
                 let some = if rank > 0 && random.below(4) == 0 { 1 } else { own.first().copied().unwrap_or(1) };
                 let mut part = own.clone();
                 part.iter_mut().take(1).for_each(|extent| *extent = some);
-                store.write_array(&dataset, name, &vec![0; rank], &cells(random, dtype, &part)).unwrap();
+                store.write_array(&dataset, name, &vec![0; rank], cells(random, dtype, &part)).unwrap();
             }
             if random.below(5) == 0 {
                 store.flush().unwrap();
@@ -183,7 +183,7 @@ pub(crate) fn store(random: &mut Random, datasets: u64) -> (Store, tempfile::Tem
             if random.below(6) == 0 {
                 // Overwritten in part, in another segment if there was a flush in between.
                 let part: Vec<u64> = own.iter().map(|extent| 1 + random.below(*extent)).collect();
-                store.write_array(&dataset, name, &vec![0; rank], &cells(random, dtype, &part)).unwrap();
+                store.write_array(&dataset, name, &vec![0; rank], cells(random, dtype, &part)).unwrap();
             }
             if random.below(9) == 0 && has > 1 {
                 store.delete_array(&dataset, name).unwrap();

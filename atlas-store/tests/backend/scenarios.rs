@@ -24,7 +24,7 @@ pub fn add(store: &Store, dataset: &str, seed: u64) -> Result<()> {
     store.set_attribute(dataset, "seed", Attribute::Int64(i64::try_from(seed).unwrap()))?;
     let schema = ArraySchema::new(DType::Float32, &["z", "x"], &SHAPE).with_chunk_shape(&[16, 1000]);
     store.define_array(dataset, "t", schema)?;
-    store.write_array(dataset, "t", &[0, 0], &numbers(seed))?;
+    store.write_array(dataset, "t", &[0, 0], numbers(seed))?;
     store.define_array(dataset, "név #1", ArraySchema::new(DType::String, &["s"], &[2]))?;
     let words = ArrayData::from_strings(vec![2], [dataset, "é"]).unwrap();
     store.write_array(dataset, "név #1", &[0], &words)
@@ -72,7 +72,7 @@ pub fn a_store_lives(fresh: Fresh<'_>) {
     let reopened = Store::open_on(storage.clone()).unwrap();
     check(&reopened, &[("a", 1), ("b", 2), ("c", 3)]);
     // A second segment, over which later writes win.
-    reopened.write_array("b", "t", &[0, 0], &numbers(8)).unwrap();
+    reopened.write_array("b", "t", &[0, 0], numbers(8)).unwrap();
     reopened.set_attribute("b", "seed", Attribute::Int64(8)).unwrap();
     reopened.delete_dataset("a").unwrap();
     add(&reopened, "d", 4).unwrap();

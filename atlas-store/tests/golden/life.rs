@@ -60,18 +60,18 @@ pub fn live(path: &Path) {
     store.set_attribute("alpha", "removed", 1.5.into()).unwrap();
     store.set_attribute("gone", "i", 5.into()).unwrap();
     define(&store, "alpha", "t");
-    store.write_array("alpha", "t", &[0, 0], &grid([6, 8], 0.0)).unwrap();
+    store.write_array("alpha", "t", &[0, 0], grid([6, 8], 0.0)).unwrap();
     for array in ["walk", "T", "flag", "raw", "text"] {
         add(&store, "alpha", array);
     }
     let small = |dtype, length| ArraySchema::new(dtype, &["x"], &[length]);
     store.define_array("alpha", "redefined", small(DType::Int32, 4)).unwrap();
-    store.write_array("alpha", "redefined", &[0], &numbers(&[4], vec![1i32, 2, 3, 4])).unwrap();
+    store.write_array("alpha", "redefined", &[0], numbers(&[4], vec![1i32, 2, 3, 4])).unwrap();
     store.define_array("alpha", "moved", small(DType::Int8, 2)).unwrap();
-    store.write_array("alpha", "moved", &[0], &numbers(&[2], vec![1i8, 2])).unwrap();
+    store.write_array("alpha", "moved", &[0], numbers(&[2], vec![1i8, 2])).unwrap();
     for dataset in ["doomed", "gone"] {
         store.define_array(dataset, "t", ArraySchema::new(DType::Float32, &["y", "x"], &[1, 1])).unwrap();
-        store.write_array(dataset, "t", &[0, 0], &one(5.0)).unwrap();
+        store.write_array(dataset, "t", &[0, 0], one(5.0)).unwrap();
         let schema = small(DType::String, 1).with_fill_value(Scalar::String("?".into()));
         store.define_array(dataset, "text", schema).unwrap();
     }
@@ -82,9 +82,9 @@ pub fn live(path: &Path) {
     store.delete_array("alpha", "moved").unwrap();
     store.delete_array("alpha", "redefined").unwrap();
     define(&store, "alpha", "redefined");
-    store.write_array("alpha", "redefined", &[1, 0], &numbers(&[1, 3], vec![5i32, 9, 7])).unwrap();
+    store.write_array("alpha", "redefined", &[1, 0], numbers(&[1, 3], vec![5i32, 9, 7])).unwrap();
     let negative = (1..5).flat_map(|y| (2..7).map(move |x| -((y * 10 + x) as f32))).collect();
-    store.write_array("alpha", "t", &[1, 2], &numbers(&[4, 5], negative)).unwrap();
+    store.write_array("alpha", "t", &[1, 2], numbers(&[4, 5], negative)).unwrap();
     store.remove_attribute("alpha", "removed").unwrap();
     store.set_attribute("alpha", "retyped", "1".into()).unwrap();
     set_attributes(&store, ODD);
@@ -94,25 +94,25 @@ pub fn live(path: &Path) {
     for array in ["text", "point", "sparse"] {
         define(&store, ODD, array);
     }
-    store.write_array(ODD, "sparse", &[3, 5], &numbers(&[1, 1], vec![-3i16])).unwrap();
+    store.write_array(ODD, "sparse", &[3, 5], numbers(&[1, 1], vec![-3i16])).unwrap();
     store.flush().unwrap();
     // What it replaces is retired, and stays.
     let report = store.compact(CompactOptions::default()).unwrap();
     assert!(report.families >= 2 && report.retained_bytes > 0, "{report:?}");
 
     let store = reopen(path, "lz4");
-    store.write_array("alpha", "t", &[0, 0], &grid([4, 3], 7000.0)).unwrap();
+    store.write_array("alpha", "t", &[0, 0], grid([4, 3], 7000.0)).unwrap();
     // A mebibyte, after which the chunk before it is encoded: it gets a second entry in the same segment.
     store.create_dataset("bulk").unwrap();
     store.define_array("bulk", "t", ArraySchema::new(DType::Float32, &["y", "x"], &[512, 512])).unwrap();
-    store.write_array("bulk", "t", &[0, 0], &numbers(&[512, 512], vec![1f32; 512 * 512])).unwrap();
-    store.write_array("alpha", "t", &[0, 0], &first_chunk()).unwrap();
+    store.write_array("bulk", "t", &[0, 0], numbers(&[512, 512], vec![1f32; 512 * 512])).unwrap();
+    store.write_array("alpha", "t", &[0, 0], first_chunk()).unwrap();
     for array in ["when", "big", "unsigned", "point", "nans", "moved"] {
         add(&store, "alpha", array);
     }
     define(&store, "alpha", "none");
     define(&store, "alpha", "sparse");
-    store.write_array("alpha", "sparse", &[7, 3], &numbers(&[1, 1], vec![12i16])).unwrap();
+    store.write_array("alpha", "sparse", &[7, 3], numbers(&[1, 1], vec![12i16])).unwrap();
     add(&store, "alpha", &"n".repeat(200));
     store.create_dataset("third").unwrap();
     set_attributes(&store, "third");
@@ -126,7 +126,7 @@ pub fn live(path: &Path) {
     let store = reopen(path, "none");
     store.delete_dataset("bulk").unwrap();
     store.delete_dataset("gone").unwrap();
-    store.write_array("alpha", "t", &[5, 7], &one(f32::INFINITY)).unwrap();
+    store.write_array("alpha", "t", &[5, 7], one(f32::INFINITY)).unwrap();
     store.set_attribute("alpha", "b", false.into()).unwrap();
     store.create_dataset("fourth").unwrap();
     set_attributes(&store, "fourth");
@@ -143,7 +143,7 @@ pub fn live(path: &Path) {
     set_attributes(&store, "fifth");
     // Once with other cells, which the second flush of this segment's chunk hides.
     define(&store, "fifth", "walk");
-    store.write_array("fifth", "walk", &[0], &walk(9)).unwrap();
+    store.write_array("fifth", "walk", &[0], walk(9)).unwrap();
     add(&store, "fifth", "text");
     store.flush().unwrap();
     store.write_array("fifth", "walk", &[0], &find("fifth", "walk").cells).unwrap();
