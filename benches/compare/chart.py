@@ -59,7 +59,7 @@ def draw(results: Results, out: Path) -> bool:
             panel.yaxis.set_minor_locator(ticker.LogLocator(subs=(3,)))
             panel.grid(True, color="#dddddd", linewidth=0.5)
             panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("Median time by the number of datasets; less is better", fontsize=9)
+    figure.suptitle("Median time by the number of datasets;\nless is better", fontsize=9)
     order = [system for system in results.systems if system in named]
     columns = max(2, int(size[0] / 1.6))
     figure.legend([named[system] for system in order], order, loc="outside lower center", ncols=columns, frameon=False)
