@@ -7,9 +7,8 @@ from typing import Any
 import dask
 import netCDF4
 import numpy as np
-import xarray as xr
 
-
+from systems.concatenated import concatenated
 from task import Box, Task, Variable, slices
 
 
@@ -38,20 +37,7 @@ class System:
         return sorted(path.stem for path in folder.iterdir())
 
     def stacked(self, folder: Path, task: Task, box: Box) -> list[np.ndarray]:
-        paths = sorted(folder.iterdir())
-        region = dict(zip(task.variables[0].dims, slices(box)))
-        options: dict[str, Any] = {
-            "combine": "nested",
-            "concat_dim": "dataset",
-            "coords": "minimal",
-            "compat": "override",
-            "decode_cf": False,
-            # Datasets of several lengths cannot be concatenated: each is cut as it is opened.
-            "preprocess": lambda dataset: dataset.isel(region),
-        }
-        with xr.open_mfdataset(paths, engine="netcdf4", **options) as datasets:
-            part = datasets.load()
-            return [part[variable.name].values for variable in task.variables]
+        return concatenated(sorted(folder.iterdir()), task, box, engine="netcdf4")
 
     def single(self, folder: Path, task: Task, number: int, variable: Variable, box: Box) -> np.ndarray:
         with netCDF4.Dataset(folder / f"d{number:06}.nc") as file:

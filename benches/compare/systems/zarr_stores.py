@@ -9,7 +9,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-
+from systems.concatenated import concatenated
 from task import Box, Task, Variable, slices
 
 
@@ -34,20 +34,7 @@ class System:
         return sorted(path.name for path in folder.iterdir())
 
     def stacked(self, folder: Path, task: Task, box: Box) -> list[np.ndarray]:
-        paths = [folder / name for name in self.names(folder)]
-        region = dict(zip(task.variables[0].dims, slices(box)))
-        options: dict[str, Any] = {
-            "combine": "nested",
-            "concat_dim": "dataset",
-            "coords": "minimal",
-            "compat": "override",
-            "decode_cf": False,
-            # Datasets of several lengths cannot be concatenated: each is cut as it is opened.
-            "preprocess": lambda dataset: dataset.isel(region),
-        }
-        with xr.open_mfdataset(paths, engine="zarr", parallel=True, **options) as datasets:
-            part = datasets.load()
-            return [part[variable.name].values for variable in task.variables]
+        return concatenated([folder / name for name in self.names(folder)], task, box, engine="zarr", parallel=True)
 
     def single(self, folder: Path, task: Task, number: int, variable: Variable, box: Box) -> np.ndarray:
         with xr.open_zarr(folder / f"d{number:06}", decode_cf=False) as dataset:
