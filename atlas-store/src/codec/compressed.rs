@@ -54,7 +54,7 @@ impl Encoding {
             Encoding::Lz4Planes => (Compressor::Lz4, false, true),
             Encoding::Lz4Delta => (Compressor::Lz4, true, false),
             Encoding::Lz4DeltaPlanes => (Compressor::Lz4, true, true),
-            Encoding::Pco => return None,
+            Encoding::Pco | Encoding::PcoDecimal => return None,
         };
         Some((compressor, Form { delta, planes }))
     }

@@ -2,7 +2,7 @@
 
 use super::compressed::{FORMS, encode_as};
 use super::{
-    BlockDecoder, Codec, Compressor, Cut, EncodedBlock, Encoding, Result, decode_text_page, encode_block,
+    BlockDecoder, Codec, Compressor, Cut, EncodedBlock, Encoding, Paging, Result, decode_text_page, encode_block,
     encode_text_block, page_cells, pco, raw_block,
 };
 use crate::cells::{Cells, Element, VarCells};
@@ -18,18 +18,19 @@ pub fn encodings() -> Vec<&'static str> {
     Encoding::ALL.map(Encoding::name).to_vec()
 }
 
-fn encode_numbers<T: Element>(cells: &[T], cuts: &[Cut], encoding: Encoding) -> Result<EncodedBlock> {
-    let pages = |share_pages| page_cells(cuts, size_of::<T>(), share_pages);
+fn encode_numbers<T: Element>(cells: &[T], cuts: &[Cut], encoding: Encoding) -> Result<Option<EncodedBlock>> {
+    let pages = |paging| page_cells(cuts, size_of::<T>(), paging);
     match encoding {
-        Encoding::None => Ok(raw_block(cells, &pages(false))),
-        Encoding::Pco => pco::encode(cells, &pages(false)),
+        Encoding::None => Ok(Some(raw_block(cells, &pages(Paging::Rows)))),
+        Encoding::Pco => pco::encode_plain(cells, &pages(Paging::Fine)).map(Some),
+        Encoding::PcoDecimal => pco::encode_decimal(cells, &pages(Paging::Fine)),
         _ => {
             let made = |compressor: Compressor| FORMS.into_iter().map(move |form| (compressor, form));
             let (compressor, form) = made(Compressor::Zstd)
                 .chain(made(Compressor::Lz4))
                 .find(|(compressor, form)| Encoding::of(*compressor, *form) == encoding)
                 .ok_or_else(|| Error::invalid(encoding.name()))?;
-            encode_as(cells, &pages(true), compressor, form)
+            encode_as(cells, &pages(Paging::Shared), compressor, form).map(Some)
         }
     }
 }
@@ -54,7 +55,7 @@ pub fn encode_in(cells: &Cells, chunks: &[(usize, usize)], encoding: &str) -> Re
         if encoding.contains("planes") && size_of::<T>() == 1 {
             return Ok(None);
         }
-        encode_numbers(T::unwrap(cells).unwrap_or_default(), &cuts, wanted).map(|block| Some(Block(block)))
+        Ok(encode_numbers(T::unwrap(cells).unwrap_or_default(), &cuts, wanted)?.map(Block))
     }, var => {
         let codec = match wanted {
             Encoding::None => Codec::None,

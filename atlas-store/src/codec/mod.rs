@@ -4,6 +4,7 @@
 
 mod compressed;
 mod compressor;
+mod decimal;
 mod delta;
 mod lesson;
 #[doc(hidden)]
@@ -16,7 +17,7 @@ mod text;
 use crate::cells::Element;
 use crate::error::{Error, Result};
 use compressor::Compressor;
-use pages::page_cells;
+use pages::{Paging, page_cells};
 use std::fmt;
 use std::str::FromStr;
 
@@ -87,10 +88,11 @@ pub(crate) enum Encoding {
     ZstdDeltaPlanes = 7,
     Lz4Delta = 8,
     Lz4DeltaPlanes = 9,
+    PcoDecimal = 10,
 }
 
 impl Encoding {
-    const ALL: [Encoding; 10] = [
+    const ALL: [Encoding; 11] = [
         Encoding::None,
         Encoding::Zstd,
         Encoding::ZstdPlanes,
@@ -101,6 +103,7 @@ impl Encoding {
         Encoding::ZstdDeltaPlanes,
         Encoding::Lz4Delta,
         Encoding::Lz4DeltaPlanes,
+        Encoding::PcoDecimal,
     ];
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
@@ -119,6 +122,7 @@ impl Encoding {
             Encoding::ZstdDeltaPlanes => "zstd+delta+planes",
             Encoding::Lz4Delta => "lz4+delta",
             Encoding::Lz4DeltaPlanes => "lz4+delta+planes",
+            Encoding::PcoDecimal => "pco+decimal",
         }
     }
 }
@@ -151,9 +155,13 @@ const AUTO_ZSTD_GAIN: usize = 10;
 /// The pages of a block that is encoded.
 fn block_pages<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, is_bool: bool) -> Vec<usize> {
     debug_assert_eq!(cells.len(), cuts.iter().map(|cut| cut.cells).sum::<usize>());
-    // General compressors lose ratio on short pages. On masks pco is smaller by a third, and takes ten times as long.
-    let shares_pages = matches!((codec, is_bool), (Codec::Zstd | Codec::Lz4, _) | (Codec::Auto | Codec::Pco, true));
-    page_cells(cuts, size_of::<T>(), shares_pages)
+    let paging = match (codec, is_bool) {
+        // On masks pco is smaller by a third, and takes ten times as long.
+        (Codec::Zstd | Codec::Lz4, _) | (Codec::Auto | Codec::Pco, true) => Paging::Shared,
+        (Codec::Auto | Codec::Pco, false) => Paging::Fine,
+        (Codec::None, _) => Paging::Rows,
+    };
+    page_cells(cuts, size_of::<T>(), paging)
 }
 
 /// Encodes a block of numbers, in what is best of all that the codec allows.
@@ -170,7 +178,7 @@ pub(crate) fn encode_block<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, 
     };
     match encoded {
         Some(encoded) if encoded.stored_bytes() < size_of_val(cells) => Ok(encoded),
-        _ => Ok(raw_block(cells, &page_cells(cuts, size_of::<T>(), false))),
+        _ => Ok(raw_block(cells, &page_cells(cuts, size_of::<T>(), Paging::Rows))),
     }
 }
 
@@ -217,7 +225,7 @@ impl<T: Element> BlockDecoder<T> {
     /// From the block's header, whose checksum has been verified.
     pub(crate) fn new(encoding: Encoding, header: &[u8]) -> Result<Self, String> {
         let pco = match encoding {
-            Encoding::Pco => Some(pco::Decoder::new(header)?),
+            Encoding::Pco | Encoding::PcoDecimal => Some(pco::Decoder::new(encoding, header)?),
             _ => None,
         };
         Ok(BlockDecoder { encoding, pco, scratch: Vec::new() })
@@ -225,10 +233,9 @@ impl<T: Element> BlockDecoder<T> {
 
     /// Decodes a page of exactly `out.len()` cells.
     pub(crate) fn decode(&mut self, stored: &[u8], out: &mut [T]) -> Result<(), String> {
-        match (self.encoding, &mut self.pco) {
-            (Encoding::Pco, Some(pco)) => pco.decode(stored, out),
-            (Encoding::Pco, None) => Err("pco block without a header".into()),
-            (encoding, _) => compressed::decode(encoding, stored, out, &mut self.scratch),
+        match &mut self.pco {
+            Some(pco) => pco.decode(stored, out),
+            None => compressed::decode(self.encoding, stored, out, &mut self.scratch),
         }
     }
 }

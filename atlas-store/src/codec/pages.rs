@@ -2,6 +2,11 @@
 
 /// Cells per page: whole rows of at least this many bytes for encodings whose pages cost little.
 const SMALL_PAGE_BYTES: usize = 8 << 10;
+/// Cells of the smallest page that a row is cut to: two of the batches that pco decodes. Pages half as long take a tenth longer
+/// to decode whole, and 1 % more bytes.
+const FINE_PAGE_CELLS: usize = 512;
+/// A row is cut to so many pages before they become longer.
+const FINE_PAGES: usize = 8;
 /// The same for general compressors, which lose ratio on short inputs, and for large chunks.
 pub(super) const LARGE_PAGE_BYTES: usize = 64 << 10;
 
@@ -17,12 +22,24 @@ pub(crate) struct Cut {
     pub(crate) row_cells: usize,
 }
 
+/// How an encoding wants its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paging {
+    /// Whole rows.
+    Rows,
+    /// Wide rows are cut: decoding costs by the cell, so a slice of a row should not decode all of it.
+    Fine,
+    /// Long ones, which small chunks share.
+    Shared,
+}
+
 /// The cells of each page of a block that holds these chunks: pages end at rows of their chunk.
-pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, share_pages: bool) -> Vec<usize> {
+pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, paging: Paging) -> Vec<usize> {
     let total: usize = cuts.iter().map(|cut| cut.cells).sum();
     if total == 0 {
         return Vec::new();
     }
+    let share_pages = paging == Paging::Shared;
     if share_pages && cuts.len() > 1 {
         // Small chunks packed for a general compressor: one page, for the ratio.
         return vec![total];
@@ -30,13 +47,17 @@ pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, share_pages: bool) -> 
     let mut pages = Vec::new();
     for cut in cuts {
         let chunk_bytes = cut.cells * cell_bytes;
-        let target = if share_pages || chunk_bytes > (1 << 20) { LARGE_PAGE_BYTES } else { SMALL_PAGE_BYTES };
+        let is_large = share_pages || chunk_bytes > (1 << 20);
+        let target = if is_large { LARGE_PAGE_BYTES } else { SMALL_PAGE_BYTES } / cell_bytes;
         let row_cells = cut.row_cells.clamp(1, cut.cells.max(1));
-        let row_bytes = row_cells * cell_bytes;
+        let in_row = match paging {
+            Paging::Fine if !is_large => (row_cells / FINE_PAGES).clamp(FINE_PAGE_CELLS.min(target), target),
+            _ => target,
+        };
         // Rows far wider than a page are cut, each into equal pages, so that a thin column costs a part of them.
-        let (page, run) = match row_bytes > 2 * target {
-            true => (row_cells.div_ceil(row_bytes / target), row_cells),
-            false => ((target / row_bytes).max(1) * row_cells, cut.cells),
+        let (page, run) = match row_cells >= 2 * in_row {
+            true => (row_cells.div_ceil(row_cells / in_row), row_cells),
+            false => ((target / row_cells).max(1) * row_cells, cut.cells),
         };
         let page = page.min(MAX_PAGE_CELLS);
         let mut done = 0;
@@ -78,14 +99,16 @@ mod tests {
             vec![Cut { cells: 0, row_cells: 1 }],
             vec![Cut { cells: 0, row_cells: 1 }; 2],
         ] {
-            for share in [true, false] {
-                let pages = page_cells(&cuts, 4, share);
+            for paging in [Paging::Rows, Paging::Fine, Paging::Shared] {
+                let pages = page_cells(&cuts, 4, paging);
                 assert_eq!(pages.iter().sum::<usize>(), cuts.iter().map(|cut| cut.cells).sum::<usize>());
                 assert!(pages.iter().all(|cells| (1..=MAX_PAGE_CELLS).contains(cells)), "{pages:?}");
             }
         }
-        assert_eq!(page_cells(&[Cut { cells: 8400, row_cells: 168 }], 4, false)[0], 12 * 168);
-        let wide = page_cells(&[Cut { cells: 120_000, row_cells: 40_000 }], 4, false);
+        let rows = |paging, row_cells| page_cells(&[Cut { cells: 50 * row_cells, row_cells }], 4, paging)[0];
+        assert_eq!((rows(Paging::Rows, 168), rows(Paging::Fine, 168)), (12 * 168, 12 * 168));
+        assert_eq!((rows(Paging::Rows, 1200), rows(Paging::Fine, 1200)), (1200, 600));
+        let wide = page_cells(&[Cut { cells: 120_000, row_cells: 40_000 }], 4, Paging::Rows);
         assert_eq!((wide.len(), wide[..19].iter().sum()), (57, 40_000), "a row is cut into pages of 8 KiB");
     }
 }

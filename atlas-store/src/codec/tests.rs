@@ -40,7 +40,11 @@ fn check<T: Element>(cells: &[T], block: &EncodedBlock, what: &str) {
 
 /// The block in every encoding there is, by whichever way makes it.
 fn every_block<T: Element>(cells: &[T], pages: &[usize]) -> Vec<EncodedBlock> {
-    let mut blocks = vec![raw_block(cells, pages), pco::encode(cells, pages).unwrap()];
+    let mut blocks = vec![raw_block(cells, pages), pco::encode_plain(cells, pages).unwrap()];
+    if matches!(T::PHYSICAL, Physical::F32 | Physical::F64) && !cells.is_empty() {
+        let scale = |code| decimal::Scale::from_code(code).unwrap();
+        blocks.extend([0, 3, 10, 0x82].map(|code| pco::encode_scaled(cells, pages, scale(code)).unwrap()));
+    }
     for compressor in [Compressor::Zstd, Compressor::Lz4] {
         blocks.extend(FORMS.map(|form| encode_as(cells, pages, compressor, form).unwrap()));
     }
@@ -94,7 +98,8 @@ proptest! {
     fn a_damaged_page_decodes_or_is_an_error(
         bits in cell_bits(), at in any::<prop::sample::Index>(), bit in 0u32..8, cut in any::<prop::sample::Index>()
     ) {
-        let cells: Vec<u32> = bits.iter().flat_map(|cell| [*cell as u32, (cell >> 32) as u32]).collect();
+        let halves = bits.iter().flat_map(|cell| [*cell as u32, (cell >> 32) as u32]);
+        let cells: Vec<f32> = halves.map(f32::from_bits).collect();
         prop_assume!(!cells.is_empty());
         for mut block in every_block(&cells, &[cells.len()]) {
             let stored = block.pages[0].bytes.clone();
@@ -104,11 +109,11 @@ proptest! {
             }
             block.pages[0].bytes.truncate(cut.index(stored.len()));
             // pco does not say where its pages end.
-            prop_assert!(decode_all::<u32>(&block).is_err() || block.encoding == Encoding::Pco);
+            prop_assert!(decode_all::<f32>(&block).is_err() || matches!(block.encoding, Encoding::Pco | Encoding::PcoDecimal));
             block.pages[0].bytes = stored;
             let at = at.index(block.pages[0].bytes.len());
             block.pages[0].bytes[at] ^= 1 << bit;
-            if let Ok(decoded) = decode_all::<u32>(&block) {
+            if let Ok(decoded) = decode_all::<f32>(&block) {
                 prop_assert_eq!(decoded.len(), cells.len());
             }
         }
@@ -194,6 +199,92 @@ fn auto_takes_zstd_where_it_is_clearly_smaller() {
     assert_eq!(encoding_of(&days[..10_000], Codec::Auto), Encoding::Pco, "pages of 8 KiB");
 }
 
+/// What an instrument gives: a slope with noise, of so many decimals.
+fn measured(count: u64, decimals: i32) -> Vec<f64> {
+    let unit = 10f64.powi(decimals);
+    (0..count)
+        .map(|k| (((k as f64 / 900.0).sin() * 9.0 + (noise(k) % 40) as f64 / 1000.0) * unit).round() / unit)
+        .collect()
+}
+
+#[test]
+fn decimal_numbers_are_stored_as_integers() {
+    for decimals in [0, 1, 3, 6] {
+        let doubles = measured(20_000, decimals);
+        let singles: Vec<f32> = doubles.iter().map(|cell| *cell as f32).collect();
+        assert_eq!(encoding_of(&doubles, Codec::Auto), Encoding::PcoDecimal, "{decimals} decimals");
+        if decimals < 6 {
+            assert_eq!(encoding_of(&singles, Codec::Pco), Encoding::PcoDecimal, "{decimals} decimals");
+        }
+        // As libraries unpack integers: 0.001 has no exact value, so these differ from the quotients.
+        let unpacked: Vec<f64> = doubles.iter().map(|cell| (cell * 1000.0).round() * 0.001).collect();
+        assert_eq!(encoding_of(&unpacked, Codec::Auto), Encoding::PcoDecimal, "{decimals} decimals, unpacked");
+        let unpacked: Vec<f32> = singles.iter().map(|cell| (cell * 1000.0).round() * 0.001).collect();
+        assert_eq!(encoding_of(&unpacked, Codec::Auto), Encoding::PcoDecimal, "{decimals} decimals, unpacked");
+    }
+    // Missing values of all kinds, one by one and in runs.
+    for missing in
+        [f64::NAN, f64::from_bits(0x7FF8_0000_0000_1234), 9.969_209_968_386_869e36, 99_999.0, -0.0, f64::INFINITY]
+    {
+        let mut cells = measured(20_000, 3);
+        cells[..100].fill(missing);
+        cells[5000..9000].fill(missing);
+        cells[19_999] = missing;
+        assert_eq!(encoding_of(&cells, Codec::Auto), Encoding::PcoDecimal, "{missing}");
+        let singles: Vec<f32> = cells.iter().map(|cell| *cell as f32).collect();
+        assert_eq!(encoding_of(&singles, Codec::Auto), Encoding::PcoDecimal, "{missing}");
+    }
+    // Every other cell is another number: pco alone is smaller.
+    let mixed: Vec<f64> = measured(20_000, 3)
+        .into_iter()
+        .enumerate()
+        .map(|(k, cell)| if k % 2 == 0 { cell } else { cell / 3.0 })
+        .collect();
+    assert_ne!(encoding_of(&mixed, Codec::Auto), Encoding::PcoDecimal);
+    let random: Vec<f32> = (0..20_000).map(|k| (noise(k) >> 40) as f32 / (1u64 << 24) as f32).collect();
+    assert_eq!(encoding_of(&random, Codec::Auto), Encoding::Pco);
+    assert_eq!(encoding_of(&vec![f32::NAN; 20_000], Codec::Auto), Encoding::Pco);
+}
+
+#[test]
+fn decimals_are_smaller_than_the_floats_they_are() {
+    for decimals in [1, 2, 3] {
+        let cells: Vec<f32> = measured(60_000, decimals).into_iter().map(|cell| cell as f32).collect();
+        let pages = vec![2000; 30];
+        let plain = pco::encode_plain(&cells, &pages).unwrap().stored_bytes();
+        let own = pco::encode(&cells, &pages).unwrap().stored_bytes();
+        assert!(own < plain, "{decimals} decimals: {own} bytes, {plain} as floats");
+    }
+}
+
+#[test]
+fn damaged_decimals_are_refused() {
+    let mut cells = measured(2000, 3);
+    cells[5..8].fill(f64::NAN);
+    cells[1999] = f64::NAN;
+    let block = || pco::encode(&cells, &[2000]).unwrap();
+    let refusal = |block: &EncodedBlock| decode_all::<f64>(block).unwrap_err();
+    assert_eq!(block().pages[0].bytes[..12], [2, 0, 0, 0, 5, 0, 0, 0, 3, 0, 0, 0]);
+    let with = |at: usize, bytes: &[u8]| {
+        let mut block = block();
+        block.pages[0].bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        refusal(&block)
+    };
+    assert_eq!(with(0, &[255; 4]), "decimal: the exceptions pass the end of their page");
+    assert_eq!(with(8, &[0; 4]), "decimal: no place for an exception of 0 cells from cell 5");
+    assert_eq!(with(8, &[255; 4]), "decimal: no place for an exception of 4294967295 cells from cell 5");
+    assert_eq!(with(20, &[7, 0]), "decimal: no place for an exception of 1 cells from cell 7", "cell 7 has its own");
+    let mut scaled = block();
+    scaled.header[0] = 11;
+    assert_eq!(refusal(&scaled), "decimal: unknown scale 11");
+    scaled.header.clear();
+    assert_eq!(refusal(&scaled), "decimal: the block has no header");
+    assert!(decode_all::<i64>(&block()).unwrap_err().contains("no floats"));
+    let mut short = block();
+    short.pages[0].bytes.truncate(3);
+    assert_eq!(refusal(&short), "decimal: page is too short");
+}
+
 #[test]
 fn a_plane_that_all_cells_share_is_one_byte() {
     let cells: Vec<u8> =
@@ -214,7 +305,7 @@ fn codes_are_those_of_the_format() {
         assert_eq!(encoding as usize, code);
         assert_eq!(Encoding::from_code(code as u8), Some(encoding));
     }
-    assert_eq!(Encoding::from_code(10), None);
+    assert_eq!(Encoding::from_code(11), None);
 }
 
 /// The lesson of a block of `taught`, and a block of `cells` that follows it.
