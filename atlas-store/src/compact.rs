@@ -122,7 +122,7 @@ fn rewrite(
             let fill = schema.fill_value.clone();
             sealed.push(SealedChunk { array: live.array, chunk: live.chunk, shape, fill, cells });
         }
-        builder.append(&sealed, catalog.codec)?;
+        builder.append(&builder.encode(sealed, catalog.codec))?;
         builder.spill_if_large(storage)?;
         at = end;
     }

@@ -187,7 +187,9 @@ impl Draft {
         }
         self.pending(array)?.write(id, &schema, &region, data)?;
         if self.pending.values().map(PendingFamily::held_bytes).sum::<usize>() > MAX_HELD_BYTES {
+            // All begin before any is waited for.
             self.pending.values_mut().try_for_each(PendingFamily::encode_all)?;
+            self.pending.values_mut().try_for_each(PendingFamily::append_all)?;
         }
         Ok(())
     }
@@ -268,6 +270,7 @@ impl Draft {
         for array in self.pending.keys().cloned().collect::<Vec<_>>() {
             self.forget_unused(&array);
         }
+        self.pending.values_mut().try_for_each(PendingFamily::encode_all)?;
         self.pending.par_iter_mut().try_for_each(|(_, pending)| pending.settle())?;
         let Catalog { families, schemas, .. } = &mut self.catalog;
         if self.storage.is_shared() {

@@ -1,8 +1,9 @@
 //! A segment being built: encoded blocks, their index and their zone maps.
 
+use super::batch::{Batch, Encoded, SealedChunk};
 use crate::catalog::SegmentRef;
-use crate::cells::{Cells, Element, VarCells};
-use crate::codec::{Codec, Cut, EncodedBlock, Lesson, MAX_BLOCK_CELLS, encode_block, encode_like, encode_text_block};
+use crate::cells::Cells;
+use crate::codec::{Codec, EncodedBlock, Lesson};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::format::segment::{ALIGNMENT, FOOTER_CHECKED_BYTES, Footer, SegmentIndex, encode_header, encode_section};
@@ -10,14 +11,11 @@ use crate::format::zones;
 use crate::io::{ObjectWriter, Storage};
 use crate::read::{Fetched, View, decode_chunk, ranges_of};
 use crate::rebase::Renumbering;
-use crate::scalar::Scalar;
 use crate::stats::Statistics;
-use crate::with_physical;
 use bytes::Bytes;
-use rayon::prelude::*;
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Encoded bytes that are held before they are spilled to the unfinished segment.
@@ -26,37 +24,10 @@ const SPILL_BYTES: usize = 1 << 20;
 const COPY_BYTES: usize = 8 << 20;
 /// How long a segment is durable before it is committed, at most: well within the retention of a compaction.
 const MAX_UNCOMMITTED: Duration = Duration::from_secs(15 * 60);
-/// Small chunks are packed to blocks of about this many bytes.
-const BLOCK_BYTES: usize = 256 << 10;
-/// After so many groups of chunks, what is best for a block is searched again: the data may have changed.
-const GROUPS_OF_A_LESSON: usize = 64;
+/// After so many blocks, what is best for one is searched again: the data may have changed.
+const UNITS_OF_A_LESSON: usize = 64;
 
-/// A whole chunk, ready to be encoded.
-#[derive(Debug)]
-pub(crate) struct SealedChunk {
-    pub(crate) array: u64,
-    pub(crate) chunk: u32,
-    /// The chunk's extents.
-    pub(crate) shape: Vec<u64>,
-    pub(crate) fill: Option<Scalar>,
-    pub(crate) cells: Cells,
-}
-
-impl SealedChunk {
-    fn row_cells(&self) -> usize {
-        // A row is one step of the leading axis.
-        #[allow(clippy::cast_possible_truncation, reason = "the chunk's cells are in memory")]
-        let row = self.shape.get(1..).unwrap_or_default().iter().product::<u64>() as usize;
-        row.max(1)
-    }
-
-    /// Bytes in memory, with a share for what surrounds the cells.
-    pub(crate) fn raw_bytes(&self) -> usize {
-        self.cells.byte_len() + self.cells.len().min(8)
-    }
-}
-
-/// A segment that grows by groups of chunks, until its end is written.
+/// A segment that grows by batches of chunks, until its end is written.
 ///
 /// What fails can be called again: nothing is appended twice, and a segment that is durable is not written again.
 pub(crate) struct SegmentBuilder {
@@ -69,9 +40,9 @@ pub(crate) struct SegmentBuilder {
     index: SegmentIndex,
     zones: Vec<Statistics>,
     entries: HashMap<(u64, u32), usize>,
-    /// What the blocks so far taught for the next ones, and how many groups it still serves.
-    lesson: Option<Lesson>,
-    lesson_groups: usize,
+    /// What the blocks so far taught for the next ones, and how many it still serves.
+    lesson: Option<Arc<Lesson>>,
+    lesson_units: usize,
     end: End,
 }
 
@@ -109,7 +80,7 @@ impl SegmentBuilder {
             zones: Vec::new(),
             entries: HashMap::new(),
             lesson: None,
-            lesson_groups: 0,
+            lesson_units: 0,
             end: End::Open,
         }
     }
@@ -123,38 +94,28 @@ impl SegmentBuilder {
         self.spilled + self.buffer.len() as u64
     }
 
-    /// Encodes these chunks, in parallel, and appends them; to what is held in memory, until it is spilled.
-    pub(crate) fn append(&mut self, chunks: &[SealedChunk], codec: Codec) -> Result<()> {
-        let dtype = self.dtype;
-        let groups = pack(chunks);
-        let with_zones = |group: &Range<usize>, lesson: Option<&Lesson>| {
-            let chunks = &chunks[group.clone()];
-            let zones: Vec<Statistics> =
-                chunks.iter().map(|chunk| Statistics::of_cells(dtype, &chunk.cells, chunk.fill.as_ref())).collect();
-            Ok((zones, encode_group(dtype, chunks, codec, lesson)?))
-        };
-        let mut encoded = Vec::with_capacity(groups.len());
-        let mut rest = &groups[..];
-        if let ([first, others @ ..], 0) = (rest, self.lesson_groups)
-            && !others.is_empty()
-        {
-            let (zones, blocks) = with_zones(first, None)?;
-            self.lesson = lesson_of(dtype, &chunks[first.clone()], codec, &blocks)?;
-            self.lesson_groups = GROUPS_OF_A_LESSON;
-            encoded.push((zones, blocks));
-            rest = others;
-        }
-        let lesson = self.lesson.as_ref();
-        encoded.extend(rest.into_par_iter().map(|group| with_zones(group, lesson)).collect::<Result<Vec<_>>>()?);
-        self.lesson_groups = self.lesson_groups.saturating_sub(groups.len());
+    /// Begins to encode these chunks, to be appended. What was begun before is appended by then: it may have taught.
+    pub(crate) fn encode(&self, chunks: Vec<SealedChunk>, codec: Codec) -> Batch {
+        Batch::begin(self.dtype, codec, chunks, self.lesson.clone(), self.lesson_units == 0)
+    }
+
+    /// Appends chunks, when they are encoded; to what is held in memory, until it is spilled.
+    ///
+    /// # Errors
+    /// Where it fails nothing was appended, and the chunks have to be encoded again.
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<()> {
+        let encoded = batch.wait()?;
         self.check_sizes(&encoded)?;
-        for (zones, blocks) in encoded {
-            self.zones.extend(zones);
-            for block in &blocks {
-                self.push_block(block)?;
-            }
+        if let Some(lesson) = batch.taught() {
+            self.lesson = lesson;
+            self.lesson_units = UNITS_OF_A_LESSON;
         }
-        for chunk in chunks {
+        self.lesson_units = self.lesson_units.saturating_sub(batch.unit_count());
+        for Encoded { zones, block } in encoded {
+            self.zones.extend(zones);
+            self.push_block(&block)?;
+        }
+        for chunk in batch.chunks() {
             self.entries.insert((chunk.array, chunk.chunk), self.index.chunk_array.len());
             self.index.chunk_array.push(chunk.array);
             self.index.chunk_index.push(chunk.chunk);
@@ -165,10 +126,10 @@ impl SegmentBuilder {
     }
 
     /// Refuses what the index cannot list, before anything is appended.
-    fn check_sizes(&self, encoded: &[(Vec<Statistics>, Vec<EncodedBlock>)]) -> Result<()> {
+    fn check_sizes(&self, encoded: &[Encoded]) -> Result<()> {
         let fits = |bytes: usize| u32::try_from(bytes).is_ok();
         let mut pages = self.index.page_stored.len();
-        for block in encoded.iter().flat_map(|(_, blocks)| blocks) {
+        for Encoded { block, .. } in encoded {
             pages += block.pages.len();
             if !fits(block.header.len()) || !fits(pages) || !block.pages.iter().all(|page| fits(page.bytes.len())) {
                 return Err(too_long(&self.object));
@@ -358,72 +319,4 @@ impl SegmentBuilder {
 
 fn too_long(object: &str) -> Error {
     Error::LimitExceeded { message: format!("a block of {object} passes 4 GiB") }
-}
-
-/// Groups of chunks that share blocks: neighbours up to `BLOCK_BYTES`, larger ones alone.
-fn pack(chunks: &[SealedChunk]) -> Vec<Range<usize>> {
-    let mut groups: Vec<Range<usize>> = Vec::new();
-    let mut bytes = 0;
-    for (at, chunk) in chunks.iter().enumerate() {
-        let own = chunk.raw_bytes();
-        match groups.last_mut() {
-            Some(last) if bytes + own <= BLOCK_BYTES => {
-                last.end = at + 1;
-                bytes += own;
-            }
-            _ => {
-                groups.push(at..at + 1);
-                bytes = own;
-            }
-        }
-    }
-    groups
-}
-
-/// The cells of a group's blocks, and the cuts of each: of one large chunk several, of small ones one.
-fn block_cells<T: Element>(chunks: &[SealedChunk]) -> Vec<(Cow<'_, [T]>, Vec<Cut>)> {
-    if let [chunk] = chunks {
-        let row_cells = chunk.row_cells();
-        // Blocks of whole rows, where rows are that short.
-        let block = (MAX_BLOCK_CELLS / row_cells * row_cells).max(MAX_BLOCK_CELLS.min(row_cells));
-        let parts = T::unwrap(&chunk.cells).unwrap_or_default().chunks(block);
-        return parts.map(|part| (Cow::Borrowed(part), vec![Cut { cells: part.len(), row_cells }])).collect();
-    }
-    let cut = |chunk: &SealedChunk| Cut { cells: chunk.cells.len(), row_cells: chunk.row_cells() };
-    let cells: Vec<&[T]> = chunks.iter().map(|chunk| T::unwrap(&chunk.cells).unwrap_or_default()).collect();
-    vec![(Cow::Owned(cells.concat()), chunks.iter().map(cut).collect())]
-}
-
-/// What the first block of a group teaches.
-fn lesson_of(dtype: DType, chunks: &[SealedChunk], codec: Codec, blocks: &[EncodedBlock]) -> Result<Option<Lesson>> {
-    with_physical!(dtype.physical(), T => match (block_cells::<T>(chunks).first(), blocks.first()) {
-        (Some((cells, cuts)), Some(block)) => Lesson::of(cells, cuts, codec, dtype == DType::Bool, block),
-        _ => Ok(None),
-    }, var => Ok(None))
-}
-
-fn encode_group(
-    dtype: DType,
-    chunks: &[SealedChunk],
-    codec: Codec,
-    lesson: Option<&Lesson>,
-) -> Result<Vec<EncodedBlock>> {
-    let is_bool = dtype == DType::Bool;
-    with_physical!(dtype.physical(), T => {
-        let encode = |(cells, cuts): &(Cow<'_, [T]>, Vec<Cut>)| match lesson {
-            Some(lesson) => encode_like(cells, cuts, codec, is_bool, lesson),
-            None => encode_block(cells, cuts, codec, is_bool),
-        };
-        block_cells::<T>(chunks).par_iter().map(encode).collect()
-    }, var => {
-        let cells: VarCells = chunks
-            .iter()
-            .filter_map(|chunk| match &chunk.cells {
-                Cells::Var(cells) => Some(cells),
-                _ => None,
-            })
-            .flat_map(VarCells::iter)
-            .collect();
-        Ok(vec![encode_text_block(&cells, codec)?])
-    })
 }

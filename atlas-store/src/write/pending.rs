@@ -1,6 +1,7 @@
 //! What was written to one array family since the last flush.
 
-use super::builder::{SealedChunk, SegmentBuilder, SegmentCopy};
+use super::batch::{Batch, SealedChunk};
+use super::builder::{SegmentBuilder, SegmentCopy};
 use crate::catalog::SegmentRef;
 use crate::cells::{ArrayData, Cells};
 use crate::codec::Codec;
@@ -33,9 +34,9 @@ pub(crate) struct PendingFamily {
     /// Chunks that were written in part.
     open: BTreeMap<(u64, u32), OpenChunk>,
     open_bytes: usize,
-    queue: Vec<SealedChunk>,
-    queued: HashMap<(u64, u32), usize>,
-    queue_bytes: usize,
+    queue: Queue,
+    /// What is being encoded for the last segment: what was queued before.
+    under_way: Option<UnderWay>,
     /// What the flush will commit, oldest first. Only the last may be open: an earlier one met a flush that failed.
     segments: Vec<SegmentBuilder>,
     /// The rows of the arrays that need statistics at the flush, by id.
@@ -48,6 +49,36 @@ struct OpenChunk {
     cells: Cells,
 }
 
+/// Sealed chunks, the newest of each.
+#[derive(Default)]
+struct Queue {
+    chunks: Vec<SealedChunk>,
+    places: HashMap<(u64, u32), usize>,
+    bytes: usize,
+}
+
+impl Queue {
+    fn push(&mut self, sealed: SealedChunk) {
+        self.bytes += sealed.raw_bytes();
+        match self.places.get(&(sealed.array, sealed.chunk)) {
+            Some(&at) => {
+                self.bytes -= self.chunks[at].raw_bytes();
+                self.chunks[at] = sealed;
+            }
+            None => {
+                self.places.insert((sealed.array, sealed.chunk), self.chunks.len());
+                self.chunks.push(sealed);
+            }
+        }
+    }
+}
+
+struct UnderWay {
+    batch: Batch,
+    places: HashMap<(u64, u32), usize>,
+    bytes: usize,
+}
+
 impl PendingFamily {
     pub(crate) fn new(dtype: DType, codec: Codec, storage: Arc<dyn Storage>, committed: Vec<Arc<Segment>>) -> Self {
         PendingFamily {
@@ -57,9 +88,8 @@ impl PendingFamily {
             committed,
             open: BTreeMap::new(),
             open_bytes: 0,
-            queue: Vec::new(),
-            queued: HashMap::new(),
-            queue_bytes: 0,
+            queue: Queue::default(),
+            under_way: None,
             segments: Vec::new(),
             touched: BTreeMap::new(),
         }
@@ -86,7 +116,7 @@ impl PendingFamily {
 
     /// Bytes of chunks that were not encoded yet.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.open_bytes + self.queue_bytes
+        self.open_bytes + self.queue.bytes + self.under_way.as_ref().map_or(0, |under_way| under_way.bytes)
     }
 
     /// Writes `data`, whose cells are those of `region`, to array `id`.
@@ -141,30 +171,32 @@ impl PendingFamily {
 
     fn seal(&mut self, id: u64, chunk: u32, extent: Region, schema: &ArraySchema, cells: Cells) -> Result<()> {
         let fill = schema.fill_value.clone();
-        let sealed = SealedChunk { array: id, chunk, shape: extent.shape().to_vec(), fill, cells };
-        self.queue_bytes += sealed.raw_bytes();
-        match self.queued.get(&(id, chunk)) {
-            Some(&at) => {
-                self.queue_bytes -= self.queue[at].raw_bytes();
-                self.queue[at] = sealed;
-            }
-            None => {
-                self.queued.insert((id, chunk), self.queue.len());
-                self.queue.push(sealed);
-            }
-        }
-        let is_enough = self.queue_bytes >= QUEUE_BYTES && self.queue.len() > 1 || self.queue_bytes >= ALONE_BYTES;
-        if is_enough { self.encode() } else { Ok(()) }
+        self.queue.push(SealedChunk { array: id, chunk, shape: extent.shape().to_vec(), fill, cells });
+        let (count, bytes) = (self.queue.chunks.len(), self.queue.bytes);
+        if bytes >= QUEUE_BYTES && count > 1 || bytes >= ALONE_BYTES { self.encode() } else { Ok(()) }
     }
 
+    /// Begins to encode what is queued.
     fn encode(&mut self) -> Result<()> {
+        self.append()?;
+        let Some(segment) = self.segments.last() else { return Ok(()) };
+        if !self.queue.chunks.is_empty() {
+            let Queue { chunks, places, bytes } = std::mem::take(&mut self.queue);
+            self.under_way = Some(UnderWay { batch: segment.encode(chunks, self.codec), places, bytes });
+        }
+        Ok(())
+    }
+
+    /// Waits for what is being encoded, and appends it.
+    fn append(&mut self) -> Result<()> {
         let Some(segment) = self.segments.last_mut() else { return Ok(()) };
-        if !self.queue.is_empty() {
-            segment.append(&self.queue, self.codec)?;
-            // They must not be appended again where the next step fails.
-            self.queue.clear();
-            self.queued.clear();
-            self.queue_bytes = 0;
+        if let Some(under_way) = self.under_way.take()
+            && let Err(error) = segment.append(&under_way.batch)
+        {
+            // To be tried again, before what was queued since.
+            let newer = std::mem::take(&mut self.queue);
+            under_way.batch.chunks().iter().cloned().chain(newer.chunks).for_each(|chunk| self.queue.push(chunk));
+            return Err(error);
         }
         if segment.is_open() { segment.spill_if_large(&*self.storage) } else { Ok(()) }
     }
@@ -183,8 +215,13 @@ impl PendingFamily {
         if let Some(open) = self.open.get(&(id, chunk)) {
             return Ok(Some(open.cells.clone()));
         }
-        if let Some(&at) = self.queued.get(&(id, chunk)) {
-            return Ok(Some(self.queue[at].cells.clone()));
+        if let Some(&at) = self.queue.places.get(&(id, chunk)) {
+            return Ok(Some(self.queue.chunks[at].cells.clone()));
+        }
+        if let Some(UnderWay { batch, places, .. }) = &self.under_way
+            && let Some(&at) = places.get(&(id, chunk))
+        {
+            return Ok(Some(batch.chunks()[at].cells.clone()));
         }
         for segment in self.segments.iter_mut().rev() {
             if let Some(cells) = segment.read_chunk(id, chunk, &*self.storage)? {
@@ -211,15 +248,21 @@ impl PendingFamily {
         self.open_bytes = self.open.values().map(|open| open.cells.byte_len()).sum();
     }
 
-    /// Encodes all that is held, to free its memory.
+    /// Begins to encode all that is held.
     pub(crate) fn encode_all(&mut self) -> Result<()> {
         self.seal_open()?;
         self.encode()
     }
 
+    /// Encodes and appends all that is held, to free its memory.
+    pub(crate) fn append_all(&mut self) -> Result<()> {
+        self.encode_all()?;
+        self.append()
+    }
+
     /// Encodes all that is left. After it, the statistics can be asked for and the segments finished.
     pub(crate) fn settle(&mut self) -> Result<()> {
-        self.encode_all()?;
+        self.append_all()?;
         self.segments.iter_mut().filter(|segment| segment.is_open()).for_each(SegmentBuilder::sort);
         Ok(())
     }
@@ -241,7 +284,8 @@ impl PendingFamily {
     /// The arrays with an id before `first` that were written to.
     pub(crate) fn written_before(&self, first: u64) -> BTreeSet<u64> {
         let open = self.open.keys().map(|(id, _)| *id);
-        let queued = self.queue.iter().map(|sealed| sealed.array);
+        let under_way = self.under_way.iter().flat_map(|under_way| under_way.batch.chunks());
+        let queued = self.queue.chunks.iter().chain(under_way).map(|sealed| sealed.array);
         let appended = self.segments.iter().flat_map(SegmentBuilder::arrays);
         open.chain(queued).chain(appended).filter(|id| *id < first).collect()
     }
@@ -253,6 +297,7 @@ impl PendingFamily {
         ids: Renumbering,
         mut name: impl FnMut() -> String,
     ) -> Result<Vec<(usize, SegmentCopy)>> {
+        self.append()?;
         let segments = self.segments.iter_mut().enumerate();
         let ended = segments.filter(|(_, segment)| !segment.is_open() && segment.arrays().any(|id| ids.changes(id)));
         ended.map(|(at, segment)| Ok((at, segment.copy(name(), &*self.storage)?))).collect()
@@ -280,9 +325,9 @@ impl PendingFamily {
         self.segments.iter_mut().for_each(|segment| segment.renumber(ids));
         let open = std::mem::take(&mut self.open);
         self.open = open.into_iter().map(|((id, chunk), open)| ((ids.of(id), chunk), open)).collect();
-        let queued = std::mem::take(&mut self.queued);
-        self.queued = queued.into_iter().map(|((id, chunk), at)| ((ids.of(id), chunk), at)).collect();
-        self.queue.iter_mut().for_each(|sealed| sealed.array = ids.of(sealed.array));
+        debug_assert!(self.under_way.is_none(), "copy_renumbered waited for it");
+        let queued = std::mem::take(&mut self.queue).chunks.into_iter();
+        queued.for_each(|sealed| self.queue.push(SealedChunk { array: ids.of(sealed.array), ..sealed }));
         let touched = std::mem::take(&mut self.touched).into_iter();
         self.touched = touched.filter_map(|(id, row)| Some((ids.of(id), *rows.get(&row)?))).collect();
     }
