@@ -57,6 +57,8 @@ fn build(codec: Codec) -> Objects {
         };
         let floats: Vec<f32> = numbers(k).map(|cell| cell as f32 * 0.1).collect();
         write("f", ArrayData::from_numbers(shape.to_vec(), floats).unwrap(), Some(Scalar::Float32(f32::NAN)));
+        let roots = numbers(k).map(|cell| (cell as f32).sqrt()).collect();
+        write("roots", ArrayData::from_numbers(shape.to_vec(), roots).unwrap(), None);
         let doubles = numbers(k).map(|cell| (cell as f64).sqrt()).collect();
         write("whole", ArrayData::from_numbers(shape.to_vec(), doubles).unwrap(), None);
         let shorts = numbers(k).map(|cell| cell as i16).collect();
@@ -185,7 +187,7 @@ fn the_fuzzed_stores_have_blocks_of_every_encoding() {
             codes.extend(Index::parse(&Segment::parse(bytes).index).columns[0].iter().copied());
         }
     }
-    assert_eq!(codes, (0..10).collect());
+    assert_eq!(codes, (0..11).collect());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! differences. Which of them is chosen by trying them on a sample of the block.
 
 use super::compressor::Compressor;
+use super::planes::Plan;
 use super::{EncodedBlock, EncodedPage, Encoding, delta, page_of, planes, split_pages};
 use crate::cells::Element;
 use crate::error::Result;
@@ -21,6 +22,8 @@ pub(super) const FORMS: [Form; 4] = [
 ];
 
 impl Form {
+    pub(super) const PLANES: Form = Form { delta: false, planes: true };
+
     /// Passes over the bytes that decoding takes.
     fn passes(self) -> usize {
         1 + usize::from(self.delta) + usize::from(self.planes)
@@ -98,7 +101,7 @@ pub(super) fn encode<T: Element>(
     let mut best = None;
     let mut best_cost = cost(size_of_val(&sample[..]), 0);
     for form in FORMS.into_iter().filter(|form| size_of::<T>() > 1 || !form.planes) {
-        let bytes = encode_page(&sample, compressor, form)?;
+        let bytes = encode_page(&sample, compressor, form, plan_of(&sample, compressor, form)?)?;
         let own_cost = cost(bytes.len(), form.passes());
         if own_cost < best_cost {
             best_cost = own_cost;
@@ -113,7 +116,7 @@ pub(super) fn encode<T: Element>(
     let block = if pages == [sample.len()] {
         block_of(compressor, form, vec![page_of(cells, bytes)])
     } else {
-        encode_as(cells, pages, compressor, form)?
+        encode_as(cells, pages, compressor, form, None)?
     };
     Ok(Some(block).filter(|block| block.stored_bytes() < limit.min(size_of_val(cells))))
 }
@@ -122,22 +125,56 @@ fn block_of(compressor: Compressor, form: Form, pages: Vec<EncodedPage>) -> Enco
     EncodedBlock { encoding: Encoding::of(compressor, form), header: Vec::new(), pages }
 }
 
+/// Encodes in this form, its planes by a plan that is known already, or by what is best for the first page.
 pub(super) fn encode_as<T: Element>(
     cells: &[T],
     pages: &[usize],
     compressor: Compressor,
     form: Form,
+    plan: Option<Plan>,
 ) -> Result<EncodedBlock> {
+    let plan = match plan {
+        Some(plan) => plan,
+        None => plan_of(&cells[..pages.first().copied().unwrap_or_default()], compressor, form)?,
+    };
     let pages = split_pages(cells, pages)
-        .map(|page| Ok(page_of(page, encode_page(page, compressor, form)?)))
+        .map(|page| Ok(page_of(page, encode_page(page, compressor, form, plan)?)))
         .collect::<Result<_>>()?;
     Ok(block_of(compressor, form, pages))
 }
 
-fn encode_page<T: Element>(cells: &[T], compressor: Compressor, form: Form) -> Result<Vec<u8>> {
-    let differences = if form.delta { delta::encode(cells) } else { Vec::new() };
-    let raw: &[u8] = bytemuck::cast_slice(if form.delta { &differences } else { cells });
-    if form.planes { planes::encode(raw, size_of::<T>(), compressor) } else { compressor.compress(raw) }
+/// What [`encode_as`] did, for blocks like this one.
+pub(super) fn plan_for_next<T: Element>(
+    cells: &[T],
+    block: &EncodedBlock,
+    compressor: Compressor,
+    form: Form,
+) -> Result<Plan> {
+    if !form.planes {
+        return Ok(Plan::default());
+    }
+    let first = block.pages.first().map_or(0, |page| page.cells as usize);
+    let plan = plan_of(&cells[..first], compressor, form)?;
+    Ok(plan.with_raw_of(block.pages.iter().map(|page| &page.bytes[..]), size_of::<T>()))
+}
+
+fn plan_of<T: Element>(page: &[T], compressor: Compressor, form: Form) -> Result<Plan> {
+    if !form.planes {
+        return Ok(Plan::default());
+    }
+    with_form(page, form, |raw| Plan::of(raw, size_of::<T>(), compressor))
+}
+
+fn encode_page<T: Element>(page: &[T], compressor: Compressor, form: Form, plan: Plan) -> Result<Vec<u8>> {
+    with_form(page, form, |raw| match form.planes {
+        true => planes::encode(raw, size_of::<T>(), compressor, plan),
+        false => compressor.compress(raw),
+    })
+}
+
+/// Runs `work` on the bytes of a page, or of the differences of its cells.
+fn with_form<T: Element, R>(page: &[T], form: Form, work: impl FnOnce(&[u8]) -> R) -> R {
+    if form.delta { work(bytemuck::cast_slice(&delta::encode(page))) } else { work(bytemuck::cast_slice(page)) }
 }
 
 /// Decodes a page of exactly `out.len()` cells.

@@ -3,6 +3,7 @@
 
 use super::compressed::{self, Form};
 use super::compressor::Compressor;
+use super::planes::Plan;
 use super::{Codec, Cut, EncodedBlock, block_pages, encode_block, pco};
 use crate::cells::Element;
 use crate::error::Result;
@@ -23,7 +24,7 @@ pub(crate) struct Lesson {
 #[derive(Debug, Clone)]
 enum Way {
     Pco(pco::Spec),
-    Compressed(Compressor, Form),
+    Compressed(Compressor, Form, Plan),
 }
 
 impl Lesson {
@@ -41,7 +42,9 @@ impl Lesson {
         } else {
             match block.encoding.parts() {
                 None | Some((Compressor::None, _)) => return Ok(None),
-                Some((compressor, form)) => Way::Compressed(compressor, form),
+                Some((compressor, form)) => {
+                    Way::Compressed(compressor, form, compressed::plan_for_next(cells, block, compressor, form)?)
+                }
             }
         };
         let cost = block.stored_bytes() as f64 / size_of_val(cells).max(1) as f64;
@@ -60,7 +63,9 @@ pub(crate) fn encode_like<T: Element>(
     let pages = block_pages(cells, cuts, codec, is_bool);
     let block = match &lesson.way {
         Way::Pco(spec) => pco::encode_as(cells, &pages, spec)?,
-        Way::Compressed(compressor, form) => compressed::encode_as(cells, &pages, *compressor, *form)?,
+        Way::Compressed(compressor, form, plan) => {
+            compressed::encode_as(cells, &pages, *compressor, *form, Some(*plan))?
+        }
     };
     let raw = size_of_val(cells);
     if block.stored_bytes() < raw && block.stored_bytes() as f64 <= lesson.cost * TOLERANCE * raw as f64 + SLACK_BYTES {

@@ -30,7 +30,7 @@ fn encode_numbers<T: Element>(cells: &[T], cuts: &[Cut], encoding: Encoding) -> 
                 .chain(made(Compressor::Lz4))
                 .find(|(compressor, form)| Encoding::of(*compressor, *form) == encoding)
                 .ok_or_else(|| Error::invalid(encoding.name()))?;
-            encode_as(cells, &pages(Paging::Shared), compressor, form).map(Some)
+            encode_as(cells, &pages(Paging::Shared), compressor, form, None).map(Some)
         }
     }
 }

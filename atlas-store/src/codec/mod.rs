@@ -16,6 +16,7 @@ mod text;
 
 use crate::cells::Element;
 use crate::error::{Error, Result};
+use compressed::Form;
 use compressor::Compressor;
 use pages::{Paging, page_cells};
 use std::fmt;
@@ -28,7 +29,8 @@ pub(crate) use text::{decode_text_page, encode_text_block};
 /// How a store encodes new blocks. Each block records its own encoding, so a store can be switched at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Codec {
-    /// What measures best: pco for numbers, zstd where that is clearly smaller, and for strings, binary and bool.
+    /// What measures best: pco for numbers, zstd where that is clearly smaller or they are mostly noise, and for strings, binary
+    /// and bool.
     #[default]
     Auto,
     /// Pcodec for numbers (zstd for the rest).
@@ -152,6 +154,11 @@ impl EncodedBlock {
 /// How much smaller than pco, in percent, zstd has to be for `auto` to take it: pco decodes faster where it packs as well.
 const AUTO_ZSTD_GAIN: usize = 10;
 
+/// From so many percent of its raw bytes a block is noise but for its exponents, or nearly so.
+const AUTO_NOISE: usize = 70;
+/// How much larger than pco, in percent, planes under zstd may be then: they take half the time both ways.
+const AUTO_NOISE_COST: usize = 5;
+
 /// The pages of a block that is encoded.
 fn block_pages<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, is_bool: bool) -> Vec<usize> {
     debug_assert_eq!(cells.len(), cuts.iter().map(|cut| cut.cells).sum::<usize>());
@@ -182,15 +189,23 @@ pub(crate) fn encode_block<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, 
     }
 }
 
-/// By pco, or by zstd where that is clearly smaller on the same pages, so that a slice costs the same.
+/// By pco, or by zstd where that is clearly smaller, or where there is little to gain and zstd is much faster; on the same
+/// pages, so that a slice costs the same.
 fn auto_block<T: Element>(cells: &[T], pages: &[usize]) -> Result<EncodedBlock> {
     let encoded = pco::encode(cells, pages)?;
-    let has_large_pages = size_of_val(cells) >= pages.len() * pages::LARGE_PAGE_BYTES / 2;
+    let (raw_bytes, stored_bytes) = (size_of_val(cells), encoded.stored_bytes());
+    if size_of::<T>() > 1 && stored_bytes >= raw_bytes / 100 * AUTO_NOISE {
+        let planes = compressed::encode_as(cells, pages, Compressor::Zstd, Form::PLANES, None)?;
+        if planes.stored_bytes() <= stored_bytes / 100 * (100 + AUTO_NOISE_COST) {
+            return Ok(planes);
+        }
+    }
+    let has_large_pages = raw_bytes >= pages.len() * pages::LARGE_PAGE_BYTES / 2;
     if !has_large_pages {
-        // zstd was not seen to win on short pages.
+        // Not seen to win on short pages.
         return Ok(encoded);
     }
-    let limit = encoded.stored_bytes() / 100 * (100 - AUTO_ZSTD_GAIN);
+    let limit = stored_bytes / 100 * (100 - AUTO_ZSTD_GAIN);
     let zstd = compressed::encode(cells, pages, Compressor::Zstd, limit)?;
     Ok(zstd.unwrap_or(encoded))
 }

@@ -19,7 +19,7 @@ const LEVEL: usize = 8;
 /// Takes two thirds of the time, and is worth it where the bins of `LEVEL` gain nothing.
 const FAST_LEVEL: usize = 6;
 /// How much larger the fast level may come out.
-const FAST_LEVEL_COST: f64 = 1.01;
+const FAST_LEVEL_COST: f64 = 1.02;
 
 /// Runs `$body` with `$cell` as the type that `$source` is; both name the same machine type.
 macro_rules! as_number {

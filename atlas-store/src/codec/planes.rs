@@ -45,7 +45,47 @@ fn join<const WIDTH: usize>(planes: &[&[u8]; 8], out: &mut [u8]) {
     }
 }
 
-pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor) -> Result<Vec<u8>> {
+/// How the planes of pages that are alike are best stored: bit `k` for plane `k`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plan {
+    /// They are not worth trying to compress.
+    raw: u8,
+    /// They have no pattern.
+    literals: u8,
+}
+
+impl Plan {
+    /// By trying it on a page.
+    pub(super) fn of(page: &[u8], width: usize, compressor: Compressor) -> Result<Plan> {
+        if compressor != Compressor::Zstd {
+            return Ok(Plan::default());
+        }
+        let cells = page.len() / width;
+        let mut planes = vec![0u8; page.len()];
+        with_width!(width, WIDTH => split::<WIDTH>(page, &mut planes));
+        let mut literals = 0;
+        for (k, plane) in planes.chunks_exact(cells.max(1)).enumerate() {
+            if compressor.compress_literals(plane)?.len() < compressor.compress(plane)?.len() {
+                literals |= 1 << k;
+            }
+        }
+        Ok(Plan { raw: 0, literals })
+    }
+
+    /// The same; planes that are raw in all of these encoded pages are not tried any more.
+    pub(super) fn with_raw_of<'a>(self, pages: impl Iterator<Item = &'a [u8]>, width: usize) -> Plan {
+        Plan { raw: pages.fold(u8::MAX, |all, page| all & raw_planes(page, width)), ..self }
+    }
+}
+
+/// The planes that a page stores raw, all their bytes.
+fn raw_planes(page: &[u8], width: usize) -> u8 {
+    let words = page.get(..width * 4).unwrap_or_default().as_chunks::<4>().0;
+    let is_raw = |(k, word): (usize, &[u8; 4])| u8::from(u32::from_le_bytes(*word) > RAW + 1) << k;
+    words.iter().enumerate().map(is_raw).sum()
+}
+
+pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor, plan: Plan) -> Result<Vec<u8>> {
     let cells = raw.len() / width;
     let mut planes = vec![0u8; raw.len()];
     with_width!(width, WIDTH => split::<WIDTH>(raw, &mut planes));
@@ -55,8 +95,12 @@ pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor) -> Result
         let packed;
         let (stored, flag) = match plane.first() {
             Some(first) if plane.iter().all(|byte| byte == first) => (&plane[..1], RAW),
+            _ if plan.raw >> k & 1 == 1 => (plane, RAW),
             _ => {
-                packed = compressor.compress(plane)?;
+                packed = match plan.literals >> k & 1 {
+                    1 => compressor.compress_literals(plane)?,
+                    _ => compressor.compress(plane)?,
+                };
                 if packed.len() * 100 >= plane.len() * 95 { (plane, RAW) } else { (&packed[..], 0) }
             }
         };

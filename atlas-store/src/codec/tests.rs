@@ -46,7 +46,7 @@ fn every_block<T: Element>(cells: &[T], pages: &[usize]) -> Vec<EncodedBlock> {
         blocks.extend([0, 3, 10, 0x82].map(|code| pco::encode_scaled(cells, pages, scale(code)).unwrap()));
     }
     for compressor in [Compressor::Zstd, Compressor::Lz4] {
-        blocks.extend(FORMS.map(|form| encode_as(cells, pages, compressor, form).unwrap()));
+        blocks.extend(FORMS.map(|form| encode_as(cells, pages, compressor, form, None).unwrap()));
     }
     blocks
 }
@@ -242,8 +242,43 @@ fn decimal_numbers_are_stored_as_integers() {
         .collect();
     assert_ne!(encoding_of(&mixed, Codec::Auto), Encoding::PcoDecimal);
     let random: Vec<f32> = (0..20_000).map(|k| (noise(k) >> 40) as f32 / (1u64 << 24) as f32).collect();
-    assert_eq!(encoding_of(&random, Codec::Auto), Encoding::Pco);
+    assert_eq!(encoding_of(&random, Codec::Pco), Encoding::Pco);
     assert_eq!(encoding_of(&vec![f32::NAN; 20_000], Codec::Auto), Encoding::Pco);
+}
+
+#[test]
+fn auto_takes_planes_where_all_but_the_exponents_is_noise() {
+    let normal =
+        |k: u64| (0..12).map(|part| (noise(k * 12 + part) >> 11) as f64 / (1u64 << 53) as f64).sum::<f64>() - 6.0;
+    let doubles: Vec<f64> = (0..40_000).map(normal).collect();
+    let singles: Vec<f32> = doubles.iter().map(|cell| *cell as f32).collect();
+    for (encoding, pco, own) in [
+        (
+            encoding_of(&doubles, Codec::Auto),
+            follow(&doubles, &doubles, Codec::Pco),
+            follow(&doubles, &doubles, Codec::Auto),
+        ),
+        (
+            encoding_of(&singles, Codec::Auto),
+            follow(&singles, &singles, Codec::Pco),
+            follow(&singles, &singles, Codec::Auto),
+        ),
+    ] {
+        assert_eq!(encoding, Encoding::ZstdPlanes);
+        let (followed, tried) = own;
+        let followed = followed.unwrap();
+        assert_eq!(followed.encoding, Encoding::ZstdPlanes);
+        assert!(followed.stored_bytes() <= tried.stored_bytes());
+        assert!(tried.stored_bytes() * 100 <= pco.1.stored_bytes() * 105);
+    }
+    // Short matches among the exponents of floats cost more than they gain.
+    let exponents: Vec<u8> = singles[..4000].iter().map(|cell| cell.to_le_bytes()[3]).collect();
+    let (plain, literals) =
+        (Compressor::Zstd.compress(&exponents).unwrap(), Compressor::Zstd.compress_literals(&exponents).unwrap());
+    assert!(literals.len() * 10 < plain.len() * 9, "{} bytes, {} with short matches", literals.len(), plain.len());
+    let mut out = vec![0; 4000];
+    Compressor::Zstd.decompress(&literals, &mut out).unwrap();
+    assert_eq!(out, exponents);
 }
 
 #[test]
@@ -289,7 +324,7 @@ fn damaged_decimals_are_refused() {
 fn a_plane_that_all_cells_share_is_one_byte() {
     let cells: Vec<u8> =
         (0..1000u32).flat_map(|k| (0xAB00_0000 | (noise(k.into()) as u32 & 0xFFFF)).to_le_bytes()).collect();
-    let page = planes::encode(&cells, 4, Compressor::Lz4).unwrap();
+    let page = planes::encode(&cells, 4, Compressor::Lz4, planes::Plan::default()).unwrap();
     assert_eq!(page.len(), 16 + 2 * 1000 + 2);
     let mut out = vec![0; cells.len()];
     planes::decode(&page, 4, Compressor::Lz4, &mut out, &mut Vec::new()).unwrap();
