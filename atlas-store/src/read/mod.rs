@@ -6,6 +6,7 @@ mod decode;
 mod execute;
 mod fetch;
 mod hooks;
+mod huge_pages;
 mod layout;
 mod output;
 mod pages;

@@ -1,5 +1,6 @@
 //! The memory that a read goes into, cut among the parts that fill it in parallel.
 
+use super::huge_pages;
 use super::plan::{FamilyPlan, Item, ReadPlan};
 use crate::cells::{Cells, Element, VarCells};
 use crate::dtype::DType;
@@ -58,7 +59,11 @@ pub(crate) fn check_memory(bytes: u64) -> Result<()> {
 
 /// Cells for numbers, all zero; no cells yet for text.
 pub(crate) fn zeros(dtype: DType, count: usize) -> Cells {
-    with_physical!(dtype.physical(), T => T::wrap(vec![T::default(); count]), var => Cells::Var(VarCells::default()))
+    with_physical!(dtype.physical(), T => {
+        let mut cells = vec![T::default(); count];
+        huge_pages::ask_for(&mut cells);
+        T::wrap(cells)
+    }, var => Cells::Var(VarCells::default()))
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the plan was checked to fit in memory")]
