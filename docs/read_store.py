@@ -320,7 +320,7 @@ class Segment:
         header = self._bytes(int(self.header_at[block]), int(self.header_bytes[block]))
         check((crc32c(header) if header else 0) == self.header_crc[block], f"{what}: checksum of its block's header")
         raw = self._bytes(int(self.page_at[page]), int(self.stored[page]), self.page_crc[page], f"page {page}")
-        check(encoding <= 9 and (width or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
+        check(encoding <= 10 and (width or encoding in (0, 1, 3)), f"{what}: encoding {encoding}")
         packing = "zstd" if encoding in (1, 2, 6, 7) else "lz4 block"
         if encoding in (1, 3, 6, 8):
             raw = unpack(packing, raw, what, size)
@@ -334,16 +334,35 @@ class Segment:
             check({*map(len, planes)} == {cells}, f"{what}: a plane of another length than {cells}")
             raw = np.frombuffer(b"".join(planes), np.uint8).reshape(width, cells).T.tobytes()
         elif encoding == 5:
-            file, used = pco.FileDecompressor.new(header)
-            number = f"{np.dtype(stored_as).kind}{8 * width}"
-            out = np.empty(cells, stored_as)
-            file.chunk_decompressor(header[used:], number)[0].read_page_into(raw, cells, out)
+            raw = pco_page(header, raw, np.empty(cells, stored_as)).tobytes()
+        elif encoding == 10:
+            check(self.dtype.startswith("float") and header and header[0] & 127 <= 10, f"{what}: its scale")
+            exception = np.dtype([("first", "<u4"), ("cells", "<u4"), ("cell", stored_as)])
+            exceptions = np.frombuffer(raw, exception, np.frombuffer(raw, "<u4", 1)[0], 4)
+            ints = pco_page(header[1:], raw[4 + exceptions.nbytes :], np.empty(cells, f"<i{width}"))
+            cell, exponent = np.dtype(stored_as).type, header[0] & 127
+            floats = ints.astype(cell)
+            out = floats * cell(f"1e-{exponent}") if header[0] & 128 else floats / cell(10**exponent)
+            # By their bits: a NaN must not become another one.
+            end, bits, values = 0, out.view(f"<u{width}"), exceptions["cell"].copy().view(f"<u{width}")
+            for (first, count, _), value in zip(exceptions.tolist(), values):
+                check(count and end <= first <= first + count <= cells, f"{what}: the place of an exception")
+                end = first + count
+                bits[first:end] = value
             raw = out.tobytes()
         check(len(raw) == size, f"{what}: {len(raw)} bytes, not {size}")
-        if encoding >= 6:
+        if 6 <= encoding <= 9:
             zigzag = np.frombuffer(raw, f"<u{width}")
             raw = np.cumsum((zigzag >> 1) ^ -(zigzag & 1), dtype=zigzag.dtype).tobytes()
         return np.frombuffer(raw, stored_as) if width else texts(raw, self.dtype, cells, what)
+
+
+def pco_page(header: bytes, page: bytes, out: np.ndarray) -> np.ndarray:
+    """The numbers of a page, put into `out`."""
+    file, used = pco.FileDecompressor.new(header)
+    number = f"{out.dtype.kind}{8 * out.dtype.itemsize}"
+    file.chunk_decompressor(header[used:], number)[0].read_page_into(page, len(out), out)
+    return out
 
 
 def open(path) -> Store:

@@ -228,6 +228,8 @@ impl Work {
     fn encode(&self, at: usize, lesson: Option<&Lesson>) -> Result<(Encoded, Option<Lesson>)> {
         let unit = &self.units[at];
         let chunks = &self.chunks[unit.chunks.clone()];
+        #[cfg(test)]
+        tests::fail_if_asked(chunks);
         let (dtype, codec, is_bool) = (self.dtype, self.codec, self.dtype == DType::Bool);
         let zone = |chunk: &SealedChunk| Statistics::of_cells(dtype, &chunk.cells, chunk.fill.as_ref());
         let zones = if unit.part == 0 { chunks.iter().map(zone).collect() } else { Vec::new() };
@@ -270,4 +272,79 @@ fn cells_of<T: Element>(chunks: &[SealedChunk], part: usize) -> (Cow<'_, [T]>, V
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::dtype::Physical;
+    use rayon::prelude::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Encoding a chunk of this array panics.
+    pub(in crate::write) static BROKEN_ARRAY: AtomicU64 = AtomicU64::new(u64::MAX);
+
+    pub(super) fn fail_if_asked(chunks: &[SealedChunk]) {
+        let broken = BROKEN_ARRAY.load(Ordering::Relaxed);
+        assert!(chunks.iter().all(|chunk| chunk.array != broken), "array {broken} is broken");
+    }
+
+    fn chunk(array: u32, count: u32) -> SealedChunk {
+        let cells = Cells::U32((0..count).map(|k| (k % 1009 * 31 + array) % 1009).collect());
+        SealedChunk { array: array.into(), chunk: 0, shape: vec![u64::from(count)], fill: None, cells }
+    }
+
+    #[test]
+    fn units_are_small_neighbours_together_and_large_chunks_in_parts() {
+        let large = chunk(9, u32::try_from(MAX_BLOCK_CELLS).unwrap() * 2 + 1);
+        let chunks = [chunk(0, 10), chunk(1, 0), chunk(2, 30_000), chunk(3, 60_000), large, chunk(5, 3), chunk(6, 3)];
+        let units = units_of(&chunks);
+        let found: Vec<_> = units.iter().map(|unit| (unit.chunks.clone(), unit.part)).collect();
+        assert_eq!(found, [(0..3, 0), (3..4, 0), (4..5, 0), (4..5, 1), (4..5, 2), (5..7, 0)]);
+        let counts: Vec<usize> =
+            units.iter().map(|unit| cells_of::<u32>(&chunks[unit.chunks.clone()], unit.part).0.len()).collect();
+        assert_eq!(counts, [30_010, 60_000, MAX_BLOCK_CELLS, MAX_BLOCK_CELLS, 1, 6]);
+        assert_eq!(chunk(0, 0).cells.physical(), Physical::U32);
+        assert_eq!(units_of(&[chunk(0, 0)]).len(), 1, "a chunk without cells has statistics");
+    }
+
+    /// Encodes batches of which each teaches the next, as bytes.
+    fn encoded(batches: usize) -> Vec<Vec<u8>> {
+        let mut lesson = None;
+        (0..batches)
+            .flat_map(|number| {
+                let chunks = (0..6).map(|array| chunk(array, 40_000)).collect();
+                let batch = Batch::begin(DType::UInt32, Codec::Auto, chunks, lesson.clone(), number % 3 == 0);
+                let encoded = batch.wait().unwrap();
+                lesson = batch.taught().unwrap_or(lesson.clone());
+                encoded.into_iter().map(|unit| unit.block.pages.concat_bytes()).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    trait ConcatBytes {
+        fn concat_bytes(&self) -> Vec<u8>;
+    }
+
+    impl ConcatBytes for Vec<crate::codec::EncodedPage> {
+        fn concat_bytes(&self) -> Vec<u8> {
+            self.iter().flat_map(|page| page.bytes.iter().copied()).collect()
+        }
+    }
+
+    #[test]
+    fn threads_of_the_pool_may_wait_behind_a_lock() {
+        let expected = encoded(7);
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let lock = Mutex::new(());
+            // All threads want the lock; whoever has it needs its units done.
+            pool.install(|| {
+                (0..12).into_par_iter().for_each(|_| {
+                    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                    assert_eq!(encoded(7), expected);
+                });
+            });
+        }
+    }
 }

@@ -387,8 +387,10 @@ pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &Arra
 
 #[cfg(test)]
 mod tests {
+    use super::super::batch::tests::BROKEN_ARRAY;
     use super::*;
     use crate::io::MemoryStorage;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     #[test]
@@ -414,5 +416,33 @@ mod tests {
         // Another name, the same bytes.
         let bytes = |object: &str| storage.get(object).unwrap().unwrap().0;
         assert_eq!(bytes("t/one.af"), bytes("t/two.af"));
+    }
+
+    #[test]
+    fn chunks_that_could_not_be_encoded_are_kept() {
+        const BROKEN: u64 = 987_654_321;
+        let schema = Arc::new(ArraySchema::new(DType::Int32, &["x"], &[100_000]));
+        let mut pending = PendingFamily::new(DType::Int32, Codec::Auto, Arc::new(MemoryStorage::new()), Vec::new());
+        pending.begin_segment("t/one.af".into());
+        let data = |of: i32| ArrayData::from_numbers(vec![100_000], vec![of; 100_000]).unwrap();
+        let whole = Region::full(&[100_000]);
+        BROKEN_ARRAY.store(BROKEN, Ordering::Relaxed);
+        let mut refusals = Vec::new();
+        for id in [1, 2, BROKEN, 3, 4, 5, 6, 7, 8] {
+            let of = i32::try_from(id % 1000).unwrap();
+            refusals.extend(pending.write(id, &schema, &whole, Cow::Owned(data(of))).err());
+        }
+        refusals.extend(pending.settle().err());
+        let message = format!("encoding failed: array {BROKEN} is broken");
+        assert!(refusals.len() > 1 && refusals.iter().all(|error| error.to_string() == message), "{refusals:?}");
+        // One of those that wait is written again.
+        pending.write(2, &schema, &whole, Cow::Owned(data(77))).unwrap();
+        assert_eq!(pending.settle().unwrap_err().to_string(), message);
+        BROKEN_ARRAY.store(u64::MAX, Ordering::Relaxed);
+        pending.settle().unwrap();
+        pending.finish().unwrap();
+        for (id, of) in [(1, 1), (2, 77), (BROKEN, 321), (3, 3), (8, 8)] {
+            assert_eq!(pending.find(id, 0, &whole).unwrap().as_ref(), Some(data(of).cells()), "array {id}");
+        }
     }
 }
