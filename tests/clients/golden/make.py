@@ -22,6 +22,7 @@ VARIANTS = {  # name: codec, form and compression of the catalog
     "v1-lz4-msgpack": ("lz4", "msgpack", "none"),
     "v1-none-msgpack-zstd": ("none", "msgpack", "zstd"),
     "v1-auto-msgpack-lz4": ("auto", "msgpack", "lz4"),
+    "v1-decimal-json": ("auto", "json", "none"),
 }
 IMPORTS = [["alpha", "beta"], ["gamma"]]
 """Two flushes, so that families have two segments."""
