@@ -59,7 +59,7 @@ async fn results_have_a_size() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plan_would_read_is_limited() {
-    let fixture = Fixture::start_within(Limits { read_bytes: Some(100), ..unlimited() }).await;
+    let fixture = Fixture::start_within(Limits { read_bytes: Some(10), ..unlimited() }).await;
     for sql in [
         "SELECT temperature FROM datasets",
         "SELECT max(temperature * 2) FROM cells_depth_time",
@@ -197,10 +197,10 @@ async fn plans_are_counted_apart_from_queries_and_turned_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stacked_reads_have_the_limits_of_results_and_of_what_is_read() {
-    let fixture = Fixture::start_within(Limits { read_bytes: Some(100), ..unlimited() }).await;
+    let fixture = Fixture::start_within(Limits { read_bytes: Some(10), ..unlimited() }).await;
     let status = info(&fixture, stacked(&["temperature"], None)).await.unwrap_err();
     assert_limit(&status, "would read");
-    assert_limit(&status, "100 bytes");
+    assert_limit(&status, "10 bytes:");
     info(&fixture, stacked(&["temperature"], Some("month = 99"))).await.unwrap();
     let fixture = Fixture::start_within(Limits { result_rows: Some(4), ..unlimited() }).await;
     assert_limit(&info(&fixture, stacked(&["temperature"], None)).await.unwrap_err(), "would have 10 rows");
