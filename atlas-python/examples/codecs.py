@@ -4,8 +4,8 @@ Output:
     none  field 100.0 %, text 100.0 %
     lz4   field  36.2 %, text   0.6 %
     zstd  field  21.8 %, text   0.2 %
-    pco   field   9.3 %, text   0.2 %
-    auto  field   9.3 %, text   0.2 %
+    pco   field   6.3 %, text   0.2 %
+    auto  field   6.3 %, text   0.2 %
     all read back the same cells
 """
 
