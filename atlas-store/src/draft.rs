@@ -187,7 +187,7 @@ impl Draft {
         }
         self.pending(array)?.write(id, &schema, &region, data)?;
         if self.pending.values().map(PendingFamily::held_bytes).sum::<usize>() > MAX_HELD_BYTES {
-            // All begin before any is waited for.
+            // Each begins what is left of it when its last batch is appended, before any waits for that.
             self.pending.values_mut().try_for_each(PendingFamily::encode_all)?;
             self.pending.values_mut().try_for_each(PendingFamily::append_all)?;
         }

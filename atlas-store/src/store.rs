@@ -284,11 +284,13 @@ impl Store {
     /// Writes `data` at `start`. Later writes win.
     ///
     /// # Cost
-    /// Whole chunks are encoded as they come, about a MiB of an array name at a time; parts of chunks are held until the
-    /// flush. What is held takes at most 128 MiB: beyond it, it is encoded as it is. Data that is borrowed is copied.
+    /// Whole chunks are encoded as they come, about a MiB of an array name at a time, by the threads of the pool while the
+    /// caller goes on; parts of chunks are held until the flush. What is held takes at most 128 MiB: beyond it, it is encoded
+    /// as it is. Data that is borrowed is copied.
     ///
     /// # Errors
-    /// `NotFound`, `DtypeMismatch` (nothing is widened), `OutOfBounds`.
+    /// `NotFound`, `DtypeMismatch` (nothing is widened), `OutOfBounds`. `Storage` where earlier chunks could not be
+    /// encoded or kept: the changes can then only be abandoned.
     pub fn write_array<'data>(
         &self,
         dataset: &str,

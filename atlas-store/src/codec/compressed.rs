@@ -98,17 +98,18 @@ pub(super) fn encode<T: Element>(
     limit: usize,
 ) -> Result<Option<EncodedBlock>> {
     let sample = sample(cells);
-    let mut best = None;
+    let mut best: Option<(Form, Plan, Vec<u8>)> = None;
     let mut best_cost = cost(size_of_val(&sample[..]), 0);
     for form in FORMS.into_iter().filter(|form| size_of::<T>() > 1 || !form.planes) {
-        let bytes = encode_page(&sample, compressor, form, plan_of(&sample, compressor, form)?)?;
+        let plan = plan_of(&sample, compressor, form)?;
+        let bytes = encode_page(&sample, compressor, form, plan)?;
         let own_cost = cost(bytes.len(), form.passes());
         if own_cost < best_cost {
             best_cost = own_cost;
-            best = Some((form, bytes));
+            best = Some((form, plan, bytes));
         }
     }
-    let Some((form, bytes)) = best else { return Ok(None) };
+    let Some((form, plan, bytes)) = best else { return Ok(None) };
     let expected = bytes.len() as f64 / sample.len() as f64 * cells.len() as f64;
     if expected > limit as f64 * SAMPLE_EXCESS {
         return Ok(None);
@@ -116,7 +117,7 @@ pub(super) fn encode<T: Element>(
     let block = if pages == [sample.len()] {
         block_of(compressor, form, vec![page_of(cells, bytes)])
     } else {
-        encode_as(cells, pages, compressor, form, None)?
+        encode_as(cells, pages, compressor, form, Some(plan))?
     };
     Ok(Some(block).filter(|block| block.stored_bytes() < limit.min(size_of_val(cells))))
 }
@@ -125,7 +126,7 @@ fn block_of(compressor: Compressor, form: Form, pages: Vec<EncodedPage>) -> Enco
     EncodedBlock { encoding: Encoding::of(compressor, form), header: Vec::new(), pages }
 }
 
-/// Encodes in this form, its planes by a plan that is known already, or by what is best for the first page.
+/// Encodes in this form, its planes by a plan that is known already, or by what is best for a sample.
 pub(super) fn encode_as<T: Element>(
     cells: &[T],
     pages: &[usize],
@@ -135,7 +136,7 @@ pub(super) fn encode_as<T: Element>(
 ) -> Result<EncodedBlock> {
     let plan = match plan {
         Some(plan) => plan,
-        None => plan_of(&cells[..pages.first().copied().unwrap_or_default()], compressor, form)?,
+        None => plan_of(&sample(cells), compressor, form)?,
     };
     let pages = split_pages(cells, pages)
         .map(|page| Ok(page_of(page, encode_page(page, compressor, form, plan)?)))
@@ -153,11 +154,11 @@ pub(super) fn plan_for_next<T: Element>(
     if !form.planes {
         return Ok(Plan::default());
     }
-    let first = block.pages.first().map_or(0, |page| page.cells as usize);
-    let plan = plan_of(&cells[..first], compressor, form)?;
+    let plan = plan_of(&sample(cells), compressor, form)?;
     Ok(plan.with_raw_of(block.pages.iter().map(|page| &page.bytes[..]), size_of::<T>()))
 }
 
+/// What is best for the planes of a page like this one.
 fn plan_of<T: Element>(page: &[T], compressor: Compressor, form: Form) -> Result<Plan> {
     if !form.planes {
         return Ok(Plan::default());

@@ -4,7 +4,7 @@
 use super::compressed::{self, Form};
 use super::compressor::Compressor;
 use super::planes::Plan;
-use super::{Codec, Cut, EncodedBlock, block_pages, encode_block, pco};
+use super::{Codec, Cut, EncodedBlock, Encoding, block_pages, encode_block, pco};
 use crate::cells::Element;
 use crate::error::Result;
 
@@ -19,6 +19,8 @@ pub(crate) struct Lesson {
     way: Way,
     /// Stored bytes for each byte of the cells.
     cost: f64,
+    /// Whether cells that are decimal numbers are no reason to try everything again: these were, for all that was taken.
+    knows_decimals: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -48,11 +50,15 @@ impl Lesson {
             }
         };
         let cost = block.stored_bytes() as f64 / size_of_val(cells).max(1) as f64;
-        Ok(Some(Lesson { way, cost }))
+        let knows_decimals = block.encoding == Encoding::PcoDecimal
+            || !matches!(codec, Codec::Auto | Codec::Pco)
+            || pco::are_decimal(cells);
+        Ok(Some(Lesson { way, cost, knows_decimals }))
     }
 }
 
-/// Encodes a block as an earlier one was; as [`encode_block`] does where that turns out clearly larger than it was then.
+/// Encodes a block as an earlier one was; as [`encode_block`] does where that turns out clearly larger than it was then, or where
+/// only these are decimal numbers.
 pub(crate) fn encode_like<T: Element>(
     cells: &[T],
     cuts: &[Cut],
@@ -60,6 +66,10 @@ pub(crate) fn encode_like<T: Element>(
     is_bool: bool,
     lesson: &Lesson,
 ) -> Result<EncodedBlock> {
+    if !lesson.knows_decimals && pco::are_decimal(cells) {
+        // They would come out no larger than what taught, and several times as large as they need to.
+        return encode_block(cells, cuts, codec, is_bool);
+    }
     let pages = block_pages(cells, cuts, codec, is_bool);
     let block = match &lesson.way {
         Way::Pco(spec) => pco::encode_as(cells, &pages, spec)?,

@@ -192,22 +192,21 @@ pub(crate) fn encode_block<T: Element>(cells: &[T], cuts: &[Cut], codec: Codec, 
 /// By pco, or by zstd where that is clearly smaller, or where there is little to gain and zstd is much faster; on the same
 /// pages, so that a slice costs the same.
 fn auto_block<T: Element>(cells: &[T], pages: &[usize]) -> Result<EncodedBlock> {
-    let encoded = pco::encode(cells, pages)?;
-    let (raw_bytes, stored_bytes) = (size_of_val(cells), encoded.stored_bytes());
-    if size_of::<T>() > 1 && stored_bytes >= raw_bytes / 100 * AUTO_NOISE {
+    let mut best = pco::encode(cells, pages)?;
+    let raw_bytes = size_of_val(cells);
+    if size_of::<T>() > 1 && best.stored_bytes() >= raw_bytes / 100 * AUTO_NOISE {
         let planes = compressed::encode_as(cells, pages, Compressor::Zstd, Form::PLANES, None)?;
-        if planes.stored_bytes() <= stored_bytes / 100 * (100 + AUTO_NOISE_COST) {
-            return Ok(planes);
+        if planes.stored_bytes() <= best.stored_bytes() / 100 * (100 + AUTO_NOISE_COST) {
+            best = planes;
         }
     }
     let has_large_pages = raw_bytes >= pages.len() * pages::LARGE_PAGE_BYTES / 2;
-    if !has_large_pages {
+    if has_large_pages {
         // Not seen to win on short pages.
-        return Ok(encoded);
+        let limit = best.stored_bytes() / 100 * (100 - AUTO_ZSTD_GAIN);
+        best = compressed::encode(cells, pages, Compressor::Zstd, limit)?.unwrap_or(best);
     }
-    let limit = stored_bytes / 100 * (100 - AUTO_ZSTD_GAIN);
-    let zstd = compressed::encode(cells, pages, Compressor::Zstd, limit)?;
-    Ok(zstd.unwrap_or(encoded))
+    Ok(best)
 }
 
 fn raw_block<T: Element>(cells: &[T], pages: &[usize]) -> EncodedBlock {

@@ -44,7 +44,8 @@ pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, paging: Paging) -> Vec
         // Small chunks packed for a general compressor: one page, for the ratio.
         return vec![total];
     }
-    let mut pages = Vec::new();
+    // With how many cells each page has: whether it is whole chunks.
+    let mut pages: Vec<(usize, bool)> = Vec::new();
     for cut in cuts {
         let chunk_bytes = cut.cells * cell_bytes;
         let is_large = share_pages || chunk_bytes > (1 << 20);
@@ -67,21 +68,23 @@ pub(super) fn page_cells(cuts: &[Cut], cell_bytes: usize, paging: Paging) -> Vec
             while left > 0 {
                 // A last sliver joins the page before it.
                 let take = if left < (page + page / 4).min(MAX_PAGE_CELLS + 1) { left } else { page };
-                pages.push(take);
+                pages.push((take, take == cut.cells));
                 left -= take;
             }
         }
     }
     // Neighbouring tiny chunks share a page: a page costs a header and a checksum.
     let floor = 256.max(SMALL_PAGE_BYTES / cell_bytes / 4);
-    let mut merged: Vec<usize> = Vec::with_capacity(pages.len());
-    for page in pages {
+    let mut merged: Vec<(usize, bool)> = Vec::with_capacity(pages.len());
+    for (page, is_chunk) in pages {
         match merged.last_mut() {
-            Some(last) if *last < floor && *last + page <= SMALL_PAGE_BYTES / cell_bytes => *last += page,
-            _ => merged.push(page),
+            Some((last, true)) if is_chunk && *last < floor && *last + page <= SMALL_PAGE_BYTES / cell_bytes => {
+                *last += page;
+            }
+            _ => merged.push((page, is_chunk)),
         }
     }
-    merged
+    merged.into_iter().map(|(page, _)| page).collect()
 }
 
 #[cfg(test)]
@@ -108,6 +111,12 @@ mod tests {
         let rows = |paging, row_cells| page_cells(&[Cut { cells: 50 * row_cells, row_cells }], 4, paging)[0];
         assert_eq!((rows(Paging::Rows, 168), rows(Paging::Fine, 168)), (12 * 168, 12 * 168));
         assert_eq!((rows(Paging::Rows, 1200), rows(Paging::Fine, 1200)), (1200, 600));
+        let fine = |cells, row_cells, cell_bytes| {
+            page_cells(&[Cut { cells, row_cells }; 2], cell_bytes, Paging::Fine)[..4].to_vec()
+        };
+        assert_eq!(fine(2400, 1200, 2), [600; 4]);
+        assert_eq!(fine(2400, 1200, 1), [600; 4]);
+        assert_eq!(fine(1537, 1537, 4), [513, 513, 511, 513], "pages end with their row");
         let wide = page_cells(&[Cut { cells: 120_000, row_cells: 40_000 }], 4, Paging::Rows);
         assert_eq!((wide.len(), wide[..19].iter().sum()), (57, 40_000), "a row is cut into pages of 8 KiB");
     }

@@ -168,7 +168,7 @@ fn encode_decimals<F: Decimal<Int: Number>>(
     Ok((header, encoded))
 }
 
-/// Encodes `cells` cut into pages of these many cells, as decimal numbers where that is smaller.
+/// Encodes `cells` cut into pages of these many cells: as decimal numbers where all of them are that, or where that is smaller.
 pub(super) fn encode<T: Element>(cells: &[T], pages: &[usize]) -> Result<EncodedBlock> {
     let Some(decimals) = encode_decimal(cells, pages)? else { return encode_plain(cells, pages) };
     let has_exceptions = |page: &EncodedPage| !page.bytes.starts_with(&[0; 4]);
@@ -186,12 +186,20 @@ pub(super) fn encode_plain<T: Element>(cells: &[T], pages: &[usize]) -> Result<E
 
 /// As decimal numbers, whichever scale they have; `None` where they have none.
 pub(super) fn encode_decimal<T: Element>(cells: &[T], pages: &[usize]) -> Result<Option<EncodedBlock>> {
-    let scale = match T::PHYSICAL {
+    scale_of(cells).map(|scale| encode_scaled(cells, pages, scale)).transpose()
+}
+
+fn scale_of<T: Element>(cells: &[T]) -> Option<Scale> {
+    match T::PHYSICAL {
         Physical::F32 => decimal::find::<f32>(bytemuck::cast_slice(cells)),
         Physical::F64 => decimal::find::<f64>(bytemuck::cast_slice(cells)),
         _ => None,
-    };
-    scale.map(|scale| encode_scaled(cells, pages, scale)).transpose()
+    }
+}
+
+/// Whether nearly all cells are decimal numbers of one scale.
+pub(super) fn are_decimal<T: Element>(cells: &[T]) -> bool {
+    scale_of(cells).is_some()
 }
 
 /// As decimal numbers of this scale.

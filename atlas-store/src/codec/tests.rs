@@ -196,6 +196,11 @@ fn auto_takes_zstd_where_it_is_clearly_smaller() {
     // Thirds of a day are not binary fractions: pco finds no multiple, the differences of the bits are few.
     let days: Vec<f64> = (0..1_000_000).map(|hour| 18_000.0 + f64::from(hour) / 24.0).collect();
     assert_eq!(encoding_of(&days, Codec::Auto), Encoding::ZstdDeltaPlanes);
+    // Words that are noise and come again: as planes nothing is found in them.
+    let words: Vec<u64> = (0..400_000).map(|k| noise(noise(k) % 3000)).collect();
+    let stored =
+        |codec| encode_block(&words, &[Cut { cells: words.len(), row_cells: 1 }], codec, false).unwrap().stored_bytes();
+    assert!(stored(Codec::Auto) * 10 <= stored(Codec::Zstd) * 11);
     assert_eq!(encoding_of(&days[..10_000], Codec::Auto), Encoding::Pco, "pages of 8 KiB");
 }
 
@@ -233,6 +238,16 @@ fn decimal_numbers_are_stored_as_integers() {
         assert_eq!(encoding_of(&cells, Codec::Auto), Encoding::PcoDecimal, "{missing}");
         let singles: Vec<f32> = cells.iter().map(|cell| *cell as f32).collect();
         assert_eq!(encoding_of(&singles, Codec::Auto), Encoding::PcoDecimal, "{missing}");
+    }
+    // Zeros have every scale.
+    let mostly = |few: f64, many: f64| -> Vec<f32> {
+        (0..20_000)
+            .map(|k| if noise(k).is_multiple_of(25) { few + (noise(k) % 1000) as f64 / 100.0 } else { many } as f32)
+            .collect()
+    };
+    for cells in [mostly(0.25, 0.0), mostly(0.25, 3.0)] {
+        let block = encode_block(&cells, &[Cut { cells: 20_000, row_cells: 1 }], Codec::Auto, false).unwrap();
+        assert_eq!((block.encoding, block.header[0]), (Encoding::PcoDecimal, 2));
     }
     // Every other cell is another number: pco alone is smaller.
     let mixed: Vec<f64> = measured(20_000, 3)
@@ -396,6 +411,9 @@ fn blocks_of_the_same_kind_follow_the_first_one_without_loss() {
     let noise: Vec<f32> = (0..40_000).map(|k| floats(k) as f32).collect();
     let (followed, tried) = follow(&measured(0), &noise, Codec::Auto);
     assert!(followed.unwrap().stored_bytes() <= tried.stored_bytes());
+    // Decimals after noise are not taken for noise.
+    let (followed, tried) = follow(&noise, &measured(0), Codec::Auto);
+    assert_eq!((followed.unwrap().stored_bytes(), tried.encoding), (tried.stored_bytes(), Encoding::PcoDecimal));
     // Cells that nothing makes smaller teach nothing.
     let random: Vec<u64> = (0..10_000).map(super::tests::noise).collect();
     assert!(follow(&random, &random, Codec::Auto).0.is_none());

@@ -9,7 +9,7 @@ use crate::cells::Element;
 /// Smaller ones have few such pages, or none.
 const MIN_BYTES: usize = 4 << 20;
 
-/// Asks for large pages for these cells, which nobody has written to yet.
+/// Asks for large pages for these cells; of use where nobody has written to them yet.
 #[cfg(target_os = "linux")]
 pub(super) fn ask_for<T: Element>(cells: &mut [T]) {
     let bytes = size_of_val(cells);

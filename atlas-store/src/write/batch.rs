@@ -157,15 +157,18 @@ impl Batch {
     /// What went wrong with one of them. The chunks are as they were.
     pub(super) fn wait(&self) -> Result<Vec<Encoded>> {
         let work = &self.work;
-        let mut state = loop {
-            while work.do_next() {}
-            let state = work.state();
-            if state.done == work.units.len() || state.failure.is_some() {
-                break state;
-            }
-            // Others are at it: at the unit that teaches, after which there is more to do, or at the last ones.
-            drop(work.done.wait(state).unwrap_or_else(PoisonError::into_inner));
-        };
+        let mut state = work.state();
+        while state.done < work.units.len() && state.failure.is_none() {
+            state = match work.claim(&mut state) {
+                Some(unit) => {
+                    drop(state);
+                    work.run(unit);
+                    work.state()
+                }
+                // Others are at it: at the unit that teaches, or at the last ones.
+                None => work.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
         match state.failure.take() {
             Some(error) => Err(error),
             None => Ok(state.encoded.iter_mut().filter_map(Option::take).collect()),
@@ -187,21 +190,27 @@ impl Work {
         }
     }
 
+    /// A unit that nobody has begun and that can be, with what it goes by.
+    fn claim(&self, state: &mut State) -> Option<(usize, Option<Arc<Lesson>>)> {
+        let waits = self.teaches && state.next == 1 && state.done == 0;
+        if waits || state.next == self.units.len() {
+            return None;
+        }
+        state.next += 1;
+        Some((state.next - 1, state.lesson.clone()))
+    }
+
     /// Encodes a unit that nobody has begun; tells whether there was one.
     fn do_next(self: &Arc<Self>) -> bool {
-        let (at, lesson) = {
-            let mut state = self.state();
-            let waits = self.teaches && state.next == 1 && state.done == 0;
-            if waits || state.next == self.units.len() {
-                return false;
-            }
-            state.next += 1;
-            (state.next - 1, state.lesson.clone())
-        };
+        let unit = self.claim(&mut self.state());
+        unit.map(|unit| self.run(unit)).is_some()
+    }
+
+    fn run(self: &Arc<Self>, (at, lesson): (usize, Option<Arc<Lesson>>)) {
         let is_teacher = self.teaches && at == 0;
         let made =
             catch_unwind(AssertUnwindSafe(|| self.encode(at, if is_teacher { None } else { lesson.as_deref() })));
-        let made = made.unwrap_or_else(|panic| Err(Error::invalid(format!("encoding failed: {}", message(&*panic)))));
+        let made = made.unwrap_or_else(|panic| Err(Error::invalid(message(&*panic))));
         let mut state = self.state();
         state.done += 1;
         match made {
@@ -221,7 +230,6 @@ impl Work {
         if is_teacher {
             self.call(self.units.len() - 2);
         }
-        true
     }
 
     /// A unit, by the lesson; and without one what it teaches.

@@ -102,9 +102,10 @@ impl SegmentBuilder {
     /// Appends chunks, when they are encoded; to what is held in memory, until it is spilled.
     ///
     /// # Errors
-    /// Where it fails nothing was appended, and the chunks have to be encoded again.
+    /// `Storage` where encoding failed. Nothing was appended then, and the chunks have to be encoded again.
     pub(crate) fn append(&mut self, batch: &Batch) -> Result<()> {
-        let encoded = batch.wait()?;
+        let failed = |error| Error::storage(&self.object, format!("encoding failed: {error}"));
+        let encoded = batch.wait().map_err(failed)?;
         self.check_sizes(&encoded)?;
         if let Some(lesson) = batch.taught() {
             self.lesson = lesson;

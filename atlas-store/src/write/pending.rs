@@ -389,6 +389,7 @@ pub(crate) fn array_statistics(segments: &[Arc<Segment>], id: u64, schema: &Arra
 mod tests {
     use super::super::batch::tests::BROKEN_ARRAY;
     use super::*;
+    use crate::error::Error;
     use crate::io::MemoryStorage;
     use std::sync::atomic::Ordering;
     use std::time::Duration;
@@ -433,7 +434,7 @@ mod tests {
             refusals.extend(pending.write(id, &schema, &whole, Cow::Owned(data(of))).err());
         }
         refusals.extend(pending.settle().err());
-        let message = format!("encoding failed: array {BROKEN} is broken");
+        let message = Error::storage("t/one.af", format!("encoding failed: array {BROKEN} is broken")).to_string();
         assert!(refusals.len() > 1 && refusals.iter().all(|error| error.to_string() == message), "{refusals:?}");
         // One of those that wait is written again.
         pending.write(2, &schema, &whole, Cow::Owned(data(77))).unwrap();
