@@ -129,7 +129,12 @@ impl ReadPlan {
             // Threads of their own: waiting for a network must not keep others from computing.
             thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
         } else {
-            rayon::scope(|scope| (0..threads).for_each(|_| scope.spawn(|_| work())));
+            // The caller works too: it runs already, on a core that would be idle while it waited, where the system may take
+            // milliseconds to move one of two threads of the pool.
+            rayon::in_place_scope(|scope| {
+                (1..threads).for_each(|_| scope.spawn(|_| work()));
+                work();
+            });
         }
         let failure = lock(&queue.state).failure.take();
         failure.map_or(Ok(()), Err)
