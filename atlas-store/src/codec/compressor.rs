@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::cell::Cell;
+use std::thread::LocalKey;
 use zstd::bulk::{Compressor as ZstdEncoder, Decompressor as ZstdDecoder};
 use zstd::zstd_safe::CParameter;
 
@@ -28,14 +29,23 @@ thread_local! {
     static DECODER: Cell<Option<ZstdDecoder<'static>>> = const { Cell::new(None) };
 }
 
-fn zstd_compress(raw: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = match ENCODER.take() {
-        Some(encoder) => encoder,
-        None => ZstdEncoder::new(ZSTD_LEVEL)?,
+/// Compresses with the encoder that this thread keeps, or makes.
+fn zstd_compress(
+    kept: &'static LocalKey<Cell<Option<ZstdEncoder<'static>>>>,
+    make: fn() -> std::io::Result<ZstdEncoder<'static>>,
+    raw: &[u8],
+) -> Result<Vec<u8>> {
+    let compress = || {
+        let mut encoder = kept.take().map_or_else(make, Ok)?;
+        let packed = encoder.compress(raw);
+        kept.set(Some(encoder));
+        packed
     };
-    let packed = encoder.compress(raw);
-    ENCODER.set(Some(encoder));
-    packed
+    compress().map_err(|error| Error::invalid(format!("zstd: {error}")))
+}
+
+fn encoder() -> std::io::Result<ZstdEncoder<'static>> {
+    ZstdEncoder::new(ZSTD_LEVEL)
 }
 
 fn literals_encoder() -> std::io::Result<ZstdEncoder<'static>> {
@@ -43,13 +53,6 @@ fn literals_encoder() -> std::io::Result<ZstdEncoder<'static>> {
     encoder.set_parameter(CParameter::MinMatch(LITERALS_MIN_MATCH))?;
     encoder.set_parameter(CParameter::HashLog(LITERALS_HASH_LOG))?;
     Ok(encoder)
-}
-
-fn zstd_compress_literals(raw: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = LITERALS_ENCODER.take().map_or_else(literals_encoder, Ok)?;
-    let packed = encoder.compress(raw);
-    LITERALS_ENCODER.set(Some(encoder));
-    packed
 }
 
 fn zstd_decompress(stored: &[u8], out: &mut [u8]) -> std::io::Result<usize> {
@@ -66,7 +69,7 @@ impl Compressor {
     pub(super) fn compress(self, raw: &[u8]) -> Result<Vec<u8>> {
         match self {
             Compressor::None => Ok(raw.to_vec()),
-            Compressor::Zstd => zstd_compress(raw).map_err(|error| Error::invalid(format!("zstd: {error}"))),
+            Compressor::Zstd => zstd_compress(&ENCODER, encoder, raw),
             Compressor::Lz4 => Ok(lz4_flex::block::compress(raw)),
         }
     }
@@ -74,7 +77,7 @@ impl Compressor {
     /// The same, for bytes without a pattern.
     pub(super) fn compress_literals(self, raw: &[u8]) -> Result<Vec<u8>> {
         match self {
-            Compressor::Zstd => zstd_compress_literals(raw).map_err(|error| Error::invalid(format!("zstd: {error}"))),
+            Compressor::Zstd => zstd_compress(&LITERALS_ENCODER, literals_encoder, raw),
             _ => self.compress(raw),
         }
     }

@@ -37,6 +37,13 @@ fn split<const WIDTH: usize>(raw: &[u8], planes: &mut [u8]) {
     }
 }
 
+/// The planes of a page, one after another.
+fn planes_of(raw: &[u8], width: usize) -> Vec<u8> {
+    let mut planes = vec![0u8; raw.len()];
+    with_width!(width, WIDTH => split::<WIDTH>(raw, &mut planes));
+    planes
+}
+
 fn join<const WIDTH: usize>(planes: &[&[u8]; 8], out: &mut [u8]) {
     let cells = out.as_chunks_mut::<WIDTH>().0;
     let planes: [&[u8]; WIDTH] = std::array::from_fn(|k| &planes[k][..cells.len()]);
@@ -60,9 +67,8 @@ impl Plan {
         if compressor != Compressor::Zstd {
             return Ok(Plan::default());
         }
+        let planes = planes_of(page, width);
         let cells = page.len() / width;
-        let mut planes = vec![0u8; page.len()];
-        with_width!(width, WIDTH => split::<WIDTH>(page, &mut planes));
         let mut literals = 0;
         for (k, plane) in planes.chunks_exact(cells.max(1)).enumerate() {
             if compressor.compress_literals(plane)?.len() < compressor.compress(plane)?.len() {
@@ -86,9 +92,8 @@ fn raw_planes(page: &[u8], width: usize) -> u8 {
 }
 
 pub(super) fn encode(raw: &[u8], width: usize, compressor: Compressor, plan: Plan) -> Result<Vec<u8>> {
+    let planes = planes_of(raw, width);
     let cells = raw.len() / width;
-    let mut planes = vec![0u8; raw.len()];
-    with_width!(width, WIDTH => split::<WIDTH>(raw, &mut planes));
     let mut out = vec![0u8; width * 4];
     for k in 0..width {
         let plane = &planes[k * cells..(k + 1) * cells];
