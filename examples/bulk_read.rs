@@ -58,11 +58,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let across = snapshot.read_across("depth", &[0, 1, 2], None)?;
     let shapes: Vec<_> = across.iter().map(|data| data.as_ref().map(ArrayData::shape)).collect();
     println!("across: {} datasets, shapes {shapes:?}", across.len());
-    // The same in one buffer, as a list column wants it. (The cells of the outputs follow one another.)
-    let plan = snapshot.plan_across("depth", &[0, 1, 2], None)?;
-    let cells = plan.execute_joined(ReadHooks::new())?;
-    assert_eq!(cells.len(), plan.outputs().iter().map(Output::cell_count).sum::<usize>());
-    println!("joined: {} cells", cells.len());
+    // The same in one buffer for each array, as list columns want it. (The cells of the outputs follow one another.)
+    let plan = snapshot.plan_across(&["depth"], &[0, 1, 2], None)?;
+    let joined = plan.execute_joined(ReadHooks::new())?;
+    assert_eq!(joined[0].len(), plan.outputs().iter().map(Output::cell_count).sum::<usize>());
+    println!("joined: {} cells", joined[0].len());
 
     // Several arrays of one dataset.
     let arrays = snapshot.read_arrays("cast0002", &["temperature", "depth"], None)?;

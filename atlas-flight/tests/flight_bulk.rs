@@ -188,6 +188,20 @@ async fn ragged_arrays_come_with_their_shapes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn columns_that_are_read_together_are_those_that_are_read_alone() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.flight().await;
+    let null = |arrays: &[&str]| StackedRequest { missing: Missing::Null, ..request(arrays) };
+    let arrays = ["salinity", "profile", "note", "temperature", "count", "time"];
+    let (_, together) = stacked(&mut client, &null(&arrays)).await.unwrap();
+    assert_eq!(together[0][0].num_rows(), DATASETS as usize);
+    for (at, array) in arrays.iter().enumerate() {
+        let (_, alone) = stacked(&mut client, &null(&[array])).await.unwrap();
+        assert_eq!(together[0][0].column(at + 1), alone[0][0].column(1), "{array}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn paths_name_families_and_single_arrays() {
     let fixture = Fixture::start().await;
     let mut client = fixture.flight().await;

@@ -97,7 +97,7 @@ fn read_across(
     let row = |name: &&str| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
     let rows: Vec<Option<u32>> = names.iter().map(row).collect();
     let found: Vec<u32> = rows.iter().copied().flatten().collect();
-    let plan = checked(py, py.detach(|| snapshot.plan_across(array, &found, region)))?;
+    let plan = checked(py, py.detach(|| snapshot.plan_across(&[array], &found, region)))?;
     let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
     Ok(rows.into_iter().map(|row| row.and_then(|_| read.next())).collect())
 }

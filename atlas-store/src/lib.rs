@@ -56,6 +56,7 @@
 //! | several arrays of one dataset | [`Snapshot::read_arrays`] | [`Snapshot::plan_arrays`] |
 //! | one array of many datasets, into one array | [`Snapshot::read_stacked`] | [`Snapshot::plan_stacked`] |
 //! | one array of many datasets, each with its shape, or none | [`Snapshot::read_across`] | [`Snapshot::plan_across`] |
+//! | several arrays of many datasets | | [`Snapshot::plan_across`] |
 //!
 //! A [`ReadPlan`] is a value: it tells the chunks, bytes and requests before anything is read, and
 //! [`ReadPlan::execute`] reads exactly those, in parallel, with [`ReadHooks`] for progress and cancellation.
@@ -72,7 +73,7 @@
 //! # }
 //! # store.flush()?;
 //! let snapshot = store.snapshot();
-//! let plan = snapshot.plan_across("pressure", &[0, 1], None)?;
+//! let plan = snapshot.plan_across(&["pressure"], &[0, 1], None)?;
 //! assert_eq!((plan.chunks(), plan.output_bytes()), (2, 40));
 //! let read = plan.execute(ReadHooks::new())?;
 //! assert_eq!(read[1].shape(), [6]);

@@ -161,20 +161,22 @@ impl Snapshot {
         planner.stacked(rows, region)
     }
 
-    /// Plans the read of `region` (all, if `None`) of `array` from each of the datasets of `rows` that has it; shapes may
-    /// differ.
+    /// Plans the read of `region` (all, if `None`) of each of `arrays` from each of the datasets of `rows` that has it;
+    /// shapes may differ. The results are those of the first array, one for each such dataset, then those of the next.
     ///
     /// # Cost
     /// As [`Self::plan_stacked`].
     ///
     /// # Errors
-    /// `NotFound` if no dataset ever had the array; `OutOfBounds`, `LimitExceeded` as for [`Self::plan_stacked`].
-    pub fn plan_across(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
+    /// `NotFound` if no dataset ever had one of the arrays; `OutOfBounds`, `LimitExceeded` as for [`Self::plan_stacked`].
+    pub fn plan_across(&self, arrays: &[&str], rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
         self.check_rows(rows)?;
-        let family = self.family(array)?;
-        let rows: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
         let mut planner = Planner::new(&self.inner.catalog);
-        planner.add(family, self.segments(array), &rows, region)?;
+        for array in arrays {
+            let family = self.family(array)?;
+            let rows: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
+            planner.add(family, self.segments(array), &rows, region)?;
+        }
         planner.finish()
     }
 
@@ -238,7 +240,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Self::plan_across`] and [`ReadPlan::execute`].
     pub fn read_across(&self, array: &str, rows: &[u32], region: Option<&Region>) -> Result<Vec<Option<ArrayData>>> {
-        let mut read = self.plan_across(array, rows, region)?.execute(ReadHooks::new())?.into_iter();
+        let mut read = self.plan_across(&[array], rows, region)?.execute(ReadHooks::new())?.into_iter();
         let family = self.family(array)?;
         Ok(rows.iter().map(|row| family.entry(*row).and_then(|_| read.next())).collect())
     }

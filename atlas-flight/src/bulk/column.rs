@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tonic::{Code, Status};
 
 /// The column of dataset names.
-pub(super) const DATASET: &str = "dataset";
+const DATASET: &str = "dataset";
 
 /// The key in the schema's metadata of the slice's coordinates: JSON, `{dim: {"dtype": …, "values": […]}}`.
 pub(super) const COORDINATES: &str = "atlas.coords";

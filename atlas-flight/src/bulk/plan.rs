@@ -122,7 +122,8 @@ fn check_reads(
     let mut reads = Reads::default();
     for column in columns {
         for some in rows.chunks(ROWS_OF_A_PLAN) {
-            let plan = snapshot.plan_across(&column.array, some, region).map_err(|error| status::from_store(&error))?;
+            let plan =
+                snapshot.plan_across(&[&column.array], some, region).map_err(|error| status::from_store(&error))?;
             reads.chunks = reads.chunks.saturating_add(plan.chunks());
             reads.bytes = reads.bytes.saturating_add(plan.bytes());
         }

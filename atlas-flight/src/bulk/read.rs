@@ -1,11 +1,11 @@
 //! From a ticket to batches.
 
-use super::column::{self, DATASET};
+use super::column;
 use super::coordinates;
 use super::memory;
 use super::stores::Stores;
 use crate::observe::Call;
-use crate::service::encode::{FrameStream, conform, frame_stream};
+use crate::service::encode::{FrameStream, frame_stream};
 use crate::status;
 use crate::ticket::{ColumnTicket, StackedTicket, rows_of};
 use arrow::array::{
@@ -16,7 +16,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use atlas_sql::tensor;
-use atlas_store::{CancelToken, DType, Output, ReadHooks, ReadPlan, Region, Snapshot, SpareMemory};
+use atlas_store::{CancelToken, Cells, DType, Output, ReadHooks, Region, Snapshot, SpareMemory};
 use futures::{StreamExt, stream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use tonic::Status;
 /// what gRPC clients take unless they are told otherwise. The memory of a few stays in the processor's caches, too.
 const BATCH_BYTES: u64 = (4 << 20) - (64 << 10);
 
-/// The most datasets in a batch: names and offsets cost something even where cells do not.
-const MAX_BATCH_ROWS: usize = 1 << 17;
+/// The most values in a batch, rows by columns: names, offsets and the plan of the read cost something even where cells do not.
+const MAX_BATCH_VALUES: usize = 1 << 16;
 
 /// How many batches of one stream are read at a time: beside it one waits, and one is being sent.
 const BATCHES_AHEAD: usize = 1;
@@ -41,13 +41,21 @@ struct Part {
     rows: Vec<u32>,
     /// The bytes of all values.
     bytes: u64,
+    /// Whether no batch is larger than `BATCH_BYTES`.
+    is_small: bool,
+    shared: Shared,
+}
+
+/// What all reads of a part share.
+struct Shared {
     cancel: CancelToken,
     /// Of batches that were sent, of this stream or others.
     spare: SpareMemory,
     call: Option<Call>,
 }
 
-/// Streams what a ticket names. Each batch is read when the stream is polled for it; dropping the stream ends the read.
+/// Streams what a ticket names. The first batch is read before this returns, if it is not a large one, each other one when the
+/// stream is polled for it; dropping the future or the stream ends the read.
 ///
 /// # Errors
 /// `NOT_FOUND` where the store or its snapshot is gone, `INVALID_ARGUMENT` for a ticket that does not fit the store,
@@ -55,13 +63,20 @@ struct Part {
 pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<FrameStream, Status> {
     let snapshot = stores.snapshot_at(&ticket.store, ticket.snapshot)?;
     let permit = stores.gate().bulk_reads.admit().await?;
-    let call = Call::current();
-    let spare = stores.spare().clone();
-    let opened = tokio::task::spawn_blocking(move || Part::open(snapshot, ticket, spare, call)).await;
-    let part = Arc::new(opened.map_err(|error| status::from_join(&error))??);
-    let schema = Arc::clone(&part.schema);
-    let guard = part.cancel.guard();
-    let batches = batches(&part.snapshot, &part.columns, &part.rows);
+    let cancel = CancelToken::new();
+    let guard = cancel.guard();
+    let shared = Shared { cancel, spare: stores.spare().clone(), call: Call::current() };
+    // The first batch is read at once: a small answer has no other, and to hand over to another thread takes as long as to
+    // read dozens of pages.
+    let opened = tokio::task::spawn_blocking(move || {
+        let part = Part::open(snapshot, ticket, shared)?;
+        let mut batches = batches(&part.snapshot, &part.columns, &part.rows).into_iter();
+        let first = if part.is_small { batches.next() } else { None };
+        let first = first.map(|rows| part.batch(rows));
+        Ok::<_, Status>((part, first, batches))
+    });
+    let (part, first, batches) = opened.await.map_err(|error| status::from_join(&error))??;
+    let (schema, part) = (Arc::clone(&part.schema), Arc::new(part));
     let batches = stream::iter(batches).map(move |rows| {
         let _held_by_the_stream = (&guard, &permit);
         let part = Arc::clone(&part);
@@ -70,7 +85,7 @@ pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<Frame
             batch.map_err(|error| status::from_join(&error))?
         }
     });
-    frame_stream(&schema, batches.buffered(BATCHES_AHEAD))
+    frame_stream(&schema, stream::iter(first).chain(batches.buffered(BATCHES_AHEAD)))
 }
 
 /// The bytes of all batches' values, as pyarrow's `nbytes` counts them; -1 where only reading would tell.
@@ -118,11 +133,12 @@ fn row_bytes(snapshot: &Snapshot, columns: &[ColumnTicket], row: u32) -> u64 {
 /// The runs of `rows` that make one batch each.
 fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
+    let max_rows = (MAX_BATCH_VALUES / columns.len().max(1)).max(1);
     let (mut start, mut bytes) = (0, 0u64);
     for (index, row) in rows.iter().enumerate() {
         let name_bytes = snapshot.dataset_name(*row).len() as u64 + 4;
         let row_bytes = row_bytes(snapshot, columns, *row).saturating_add(name_bytes);
-        let full = bytes.saturating_add(row_bytes) > BATCH_BYTES || index - start == MAX_BATCH_ROWS;
+        let full = bytes.saturating_add(row_bytes) > BATCH_BYTES || index - start == max_rows;
         if full && index > start {
             batches.push(start..index);
             (start, bytes) = (index, 0);
@@ -136,8 +152,8 @@ fn batches(snapshot: &Snapshot, columns: &[ColumnTicket], rows: &[u32]) -> Vec<R
 }
 
 impl Part {
-    fn open(snapshot: Snapshot, ticket: StackedTicket, spare: SpareMemory, call: Option<Call>) -> Result<Self, Status> {
-        if let Some(call) = &call {
+    fn open(snapshot: Snapshot, ticket: StackedTicket, mut shared: Shared) -> Result<Self, Status> {
+        if let Some(call) = &shared.call {
             call.stacks();
         }
         let rows = rows_of(&ticket.runs, snapshot.dataset_count())?;
@@ -158,76 +174,84 @@ impl Part {
             largest = largest.max(row_bytes);
         }
         // Batches of one large dataset each are not kept beyond their stream, which keeps one of them.
-        let spare = if largest <= BATCH_BYTES { spare } else { SpareMemory::new(largest.try_into().unwrap_or(0)) };
-        let (columns, cancel) = (ticket.columns, CancelToken::new());
-        Ok(Part { snapshot, schema, columns, region, rows, bytes, cancel, spare, call })
+        let is_small = largest <= BATCH_BYTES;
+        if !is_small {
+            shared.spare = SpareMemory::new(largest.try_into().unwrap_or(0));
+        }
+        Ok(Part { snapshot, schema, columns: ticket.columns, region, rows, bytes, is_small, shared })
     }
 
-    /// The batch of these of the part's rows.
+    /// The batch of these of the part's rows: one read of all columns.
     fn batch(&self, rows: Range<usize>) -> Result<RecordBatch, Status> {
         let rows = &self.rows[rows];
-        let names = StringArray::from_iter_values(rows.iter().map(|row| self.snapshot.dataset_name(*row)));
-        let mut columns: Vec<(&str, ArrayRef)> = vec![(DATASET, Arc::new(names))];
-        for (column, field) in self.columns.iter().zip(self.schema.fields().iter().skip(1)) {
-            let values = if column.ragged { self.ragged(column, rows) } else { self.fixed(column, field, rows) }?;
-            columns.push((&column.array, values));
+        let arrays: Vec<&str> = self.columns.iter().map(|column| &*column.array).collect();
+        let plan = self.snapshot.plan_across(&arrays, rows, self.region.as_ref());
+        let plan = plan.map_err(|error| status::from_store(&error))?;
+        let Shared { cancel, spare, call } = &self.shared;
+        if let Some(call) = call {
+            call.reads(plan.chunks(), plan.bytes());
         }
-        let batch = RecordBatch::try_from_iter(columns).map_err(|error| status::internal(&error))?;
-        let batch = conform(batch, &self.schema)?;
-        if let Some(call) = &self.call {
+        let hooks = ReadHooks::new().cancelled_by(cancel).reusing(spare).part_of(self.bytes);
+        let cells = plan.execute_joined(hooks).map_err(|error| status::from_store(&error))?;
+        let names = StringArray::from_iter_values(rows.iter().map(|row| self.snapshot.dataset_name(*row)));
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(names)];
+        let mut outputs = plan.outputs();
+        let fields = self.schema.fields().iter().skip(1);
+        for ((column, field), cells) in self.columns.iter().zip(fields).zip(cells) {
+            let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
+            let present: Vec<bool> = rows.iter().map(|row| family.entry(*row).is_some()).collect();
+            let (own, others) = outputs.split_at(present.iter().filter(|is| **is).count());
+            outputs = others;
+            columns.push(match column.ragged {
+                true => self.ragged(column, &present, own, cells)?,
+                false => self.fixed(column, field, &present, (own.len(), cells))?,
+            });
+        }
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| status::internal(&error))?;
+        if let Some(call) = call {
             call.sends_batch(rows.len());
         }
         Ok(batch)
     }
 
-    /// Values of one shape: read together, and spread out where datasets lack the array.
-    fn fixed(&self, column: &ColumnTicket, field: &Field, rows: &[u32]) -> Result<ArrayRef, Status> {
-        let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
-        let present: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
-        if present.is_empty() {
-            return Ok(new_null_array(field.data_type(), rows.len()));
+    /// Values of one shape, spread out where datasets lack the array; `cells` are those of so many datasets.
+    fn fixed(
+        &self,
+        column: &ColumnTicket,
+        field: &Field,
+        present: &[bool],
+        (count, cells): (usize, Cells),
+    ) -> Result<ArrayRef, Status> {
+        if count == 0 {
+            return Ok(new_null_array(field.data_type(), present.len()));
         }
-        let plan = self.snapshot.plan_stacked(&column.array, &present, self.region.as_ref());
-        let plan = plan.inspect(|plan| self.count(plan));
-        let read = plan.and_then(|plan| plan.execute(self.hooks())).map_err(|error| status::from_store(&error))?;
-        let Some(cells) = read.into_iter().next() else { return Err(status::internal(&"a read gave nothing")) };
-        let cells = (present.len(), cells.into_cells());
-        let values = memory::stacked(column, field.data_type(), cells, &self.spare)?;
-        if present.len() == rows.len() {
+        let values = memory::stacked(column, field.data_type(), (count, cells), &self.shared.spare)?;
+        if count == present.len() {
             return Ok(values);
         }
         let mut next = 0u32;
-        let places = rows.iter().map(|row| {
-            family.entry(*row)?;
-            next += 1;
-            Some(next - 1)
+        let places = present.iter().map(|is_present| {
+            let place = next;
+            next += u32::from(*is_present);
+            is_present.then_some(place)
         });
         take(&values, &UInt32Array::from_iter(places), None).map_err(|error| status::from_arrow(&error))
     }
 
-    fn count(&self, plan: &ReadPlan) {
-        if let Some(call) = &self.call {
-            call.reads(plan.chunks(), plan.bytes());
-        }
-    }
-
-    fn hooks(&self) -> ReadHooks<'_> {
-        ReadHooks::new().cancelled_by(&self.cancel).reusing(&self.spare).part_of(self.bytes)
-    }
-
-    /// Values that each have their own shape: a struct of `data` and `shape`.
-    fn ragged(&self, column: &ColumnTicket, rows: &[u32]) -> Result<ArrayRef, Status> {
-        let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
-        let plan = self.snapshot.plan_across(&column.array, rows, self.region.as_ref());
-        let plan = plan.map_err(|error| status::from_store(&error))?;
-        self.count(&plan);
-        let cells = plan.execute_joined(self.hooks()).map_err(|error| status::from_store(&error))?;
+    /// Values that each have their own shape: a struct of `data` and `shape`. `outputs` are those of the datasets that have one.
+    fn ragged(
+        &self,
+        column: &ColumnTicket,
+        present: &[bool],
+        outputs: &[Output],
+        cells: Cells,
+    ) -> Result<ArrayRef, Status> {
         let failed = |error| status::from_arrow(&error);
-        let mut outputs = plan.outputs().iter();
-        let (mut lengths, mut extents, mut valid) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
-            let output = if family.entry(*row).is_some() { outputs.next() } else { None };
-            valid.push(output.is_some());
+        let mut outputs = outputs.iter();
+        let (mut lengths, mut extents) = (Vec::new(), Vec::new());
+        for is_present in present {
+            let output = if *is_present { outputs.next() } else { None };
             lengths.push(output.map_or(0, Output::cell_count));
             match output {
                 None => extents.extend(column.dims.iter().map(|_| 0)),
@@ -238,19 +262,19 @@ impl Part {
                 }
             }
         }
-        let nulls = NullBuffer::from(valid);
+        let nulls = NullBuffer::from(present);
         let nulls = (nulls.null_count() > 0).then_some(nulls);
         let item = Arc::new(Field::new_list_field(tensor::data_type(column::dtype(column)?), true));
         if i32::try_from(cells.len()).is_err() {
             return Err(too_long(&column.array, cells.len() as u64));
         }
-        let cells = memory::flat(column::dtype(column)?, cells, &self.spare)?;
+        let cells = memory::flat(column::dtype(column)?, cells, &self.shared.spare)?;
         let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
         let data = ListArray::try_new(item, offsets, cells, nulls.clone()).map_err(failed)?;
         let rank = i32::try_from(column.dims.len()).map_err(|error| status::internal(&error))?;
         let extent = Arc::new(Field::new_list_field(DataType::Int32, true));
         let extents: ArrayRef = Arc::new(Int32Array::from(extents));
-        let shape = FixedSizeListArray::try_new_with_length(extent, rank, extents, nulls.clone(), rows.len());
+        let shape = FixedSizeListArray::try_new_with_length(extent, rank, extents, nulls.clone(), present.len());
         let shape = shape.map_err(failed)?;
         let fields = vec![
             Field::new("data", data.data_type().clone(), true),

@@ -1,8 +1,7 @@
 //! Arrow batches as streams of Flight messages.
 
 use super::frame::{Frame, FrameEncoder};
-use crate::status;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow_flight::FlightData;
 use futures::{Stream, StreamExt, stream};
@@ -17,13 +16,6 @@ pub(crate) type FrameStream = Pin<Box<dyn Stream<Item = Result<Frame, Status>> +
 
 /// The largest message of a query's result: clients in Go and Rust refuse 4 MiB unless told otherwise.
 pub(super) const QUERY_MESSAGE_BYTES: usize = 2 << 20;
-
-/// The columns of `batch` under `schema`, which has the same types but may differ in nullability and metadata.
-pub(crate) fn conform(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Status> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().to_vec();
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| status::internal(&error))
-}
 
 /// One batch, which has the schema `schema`, as a whole stream.
 ///
@@ -141,7 +133,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
     use super::*;
     use arrow::array::{Float64Array, StringArray};
-    use arrow::datatypes::{Field, Float64Type, Schema};
+    use arrow::datatypes::Float64Type;
     use std::sync::Arc;
 
     fn batch(rows: usize) -> RecordBatch {
@@ -165,15 +157,5 @@ mod tests {
         }
         let numbers = pieces.iter().flat_map(|piece| piece.column(0).as_primitive::<Float64Type>().values().to_vec());
         assert!(numbers.eq((0..10_000).map(f64::from)));
-    }
-
-    #[test]
-    fn a_batch_takes_on_the_announced_schema() {
-        let announced = Arc::new(Schema::new(vec![
-            Field::new("n", DataType::Float64, true).with_metadata([("unit".into(), "m".into())].into()),
-            Field::new("s", DataType::Utf8, false),
-        ]));
-        let conformed = conform(batch(3), &announced).unwrap();
-        assert_eq!(conformed.schema(), announced);
     }
 }

@@ -6,11 +6,11 @@ use super::repeated;
 use super::table::{CellsTable, Column};
 use crate::error::from_store;
 use crate::scan::Touched;
-use crate::tensor::{cells_array, data_type, null_cells};
+use crate::tensor::{cells_array, data_type, null_cells, read_cells};
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array, new_null_array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::DataType;
-use atlas_store::{CancelToken, ReadHooks, ReadPlan, Region, Scalar};
+use atlas_store::{CancelToken, ReadPlan, Region, Scalar};
 use datafusion::error::{DataFusionError, Result};
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ fn positions(region: &Region, inside: &Region) -> Result<UInt32Array> {
 
 fn plan(table: &CellsTable, family: usize, request: &Request<'_>) -> Result<ReadPlan> {
     let name = &table.view.families[family].name;
-    table.view.snapshot.plan_across(name, &request.rows, request.region.as_ref()).map_err(from_store)
+    table.view.snapshot.plan_across(&[name], &request.rows, request.region.as_ref()).map_err(from_store)
 }
 
 /// Bytes in memory of a cell of a column in one dataset: of text, the mean of the pages that hold it.
@@ -150,7 +150,7 @@ pub(crate) fn stored(
     let mut read = |request: &Request<'_>| -> Result<ArrayRef> {
         let plan = plan(table, family, request)?;
         touched += Touched::of(&plan);
-        let cells = plan.execute_joined(ReadHooks::new().cancelled_by(cancel)).map_err(from_store)?;
+        let cells = read_cells(&plan, cancel)?;
         let nulls = null_cells(dtype, &cells, &request.counts);
         cells_array(dtype, cells, nulls)
     };

@@ -5,10 +5,12 @@ use crate::columns::{EntryField, Source, View};
 use crate::cut::Cut;
 use crate::error::from_store;
 use crate::table::Table;
-use crate::tensor::{Form, Reduction, Tensor, cells_array, data_type, fixed_size_list, null_cells, reduce, variable};
+use crate::tensor::{
+    Form, Reduction, Tensor, cells_array, data_type, fixed_size_list, null_cells, read_cells, reduce, variable,
+};
 use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take};
-use atlas_store::{ArraySchema, CancelToken, Output, ReadHooks, ReadPlan, Region};
+use atlas_store::{ArraySchema, CancelToken, Output, ReadPlan, Region};
 use datafusion::error::{DataFusionError, Result};
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
@@ -98,7 +100,7 @@ fn requests(
 impl Request {
     fn plan(&self, view: &View, family: usize) -> Result<ReadPlan> {
         let name = &view.families[family].name;
-        view.snapshot.plan_across(name, &self.datasets, self.region.as_ref()).map_err(from_store)
+        view.snapshot.plan_across(&[name], &self.datasets, self.region.as_ref()).map_err(from_store)
     }
 }
 
@@ -235,7 +237,7 @@ impl Cells {
             touched += Touched::of(&plan);
             let counts: Vec<usize> = plan.outputs().iter().map(Output::cell_count).collect();
             if counts.iter().any(|count| *count > 0) {
-                let cells = plan.execute_joined(ReadHooks::new().cancelled_by(cancel)).map_err(from_store)?;
+                let cells = read_cells(&plan, cancel)?;
                 let fills = counts.iter().copied().zip(request.datasets.iter().map(fill));
                 let nulls = if as_stored { None } else { null_cells(dtype, &cells, &fills.collect::<Vec<_>>()) };
                 parts.push(cells_array(dtype, cells, nulls)?);

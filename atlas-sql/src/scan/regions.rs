@@ -7,9 +7,9 @@ use crate::cut::{Labels, Step, axis, outside, with_axis};
 use crate::error::from_store;
 use crate::labels::{Bounds, Found, Limits};
 use crate::options::OutOfBounds;
-use crate::tensor::{cells_array, null_cells};
+use crate::tensor::{cells_array, null_cells, read_cells};
 use arrow::array::{Array, ArrayRef};
-use atlas_store::{ArraySchema, CancelToken, DType, Error, Family, Output, ReadHooks, ReadPlan, Region};
+use atlas_store::{ArraySchema, CancelToken, DType, Error, Family, Output, ReadPlan, Region};
 use datafusion::error::{DataFusionError, Result};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -214,10 +214,10 @@ impl<'a> Finder<'a> {
             if datasets.is_empty() {
                 continue;
             }
-            let plan = self.view.snapshot.plan_across(family.name(), &datasets, None).map_err(from_store)?;
+            let plan = self.view.snapshot.plan_across(&[family.name()], &datasets, None).map_err(from_store)?;
             self.count(&plan);
             let counts: Vec<usize> = plan.outputs().iter().map(Output::cell_count).collect();
-            let cells = plan.execute_joined(ReadHooks::new().cancelled_by(self.cancel)).map_err(from_store)?;
+            let cells = read_cells(&plan, self.cancel)?;
             let nulls = null_cells(dtype, &cells, &counts.iter().copied().zip(fills).collect::<Vec<_>>());
             let cells = cells_array(dtype, cells, nulls)?;
             let mut end = 0;
@@ -316,9 +316,9 @@ impl<'a> Finder<'a> {
         while start < range.end {
             let count = LABELS.min(range.end - start);
             let region = Region::try_new(vec![start], vec![count]).map_err(from_store)?;
-            let plan = self.view.snapshot.plan_across(family.name(), &[row], Some(&region)).map_err(from_store)?;
+            let plan = self.view.snapshot.plan_across(&[family.name()], &[row], Some(&region)).map_err(from_store)?;
             self.count(&plan);
-            let cells = plan.execute_joined(ReadHooks::new().cancelled_by(self.cancel)).map_err(from_store)?;
+            let cells = read_cells(&plan, self.cancel)?;
             let nulls = null_cells(dtype, &cells, &[(cells.len(), schema.fill_value.as_ref())]);
             found = limits.find(&cells_array(dtype, cells, nulls)?, start, found)?;
             start += count;

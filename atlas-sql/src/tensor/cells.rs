@@ -1,6 +1,7 @@
 //! Cells as Arrow arrays, without a copy where the layouts agree.
 
 use super::field::{Form, Tensor, data_type, list_size};
+use crate::error::from_store;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, FixedSizeListArray, Int32Array, ListArray,
     PrimitiveArray, StringArray, StructArray,
@@ -11,7 +12,9 @@ use arrow::datatypes::{
     TimestampNanosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::datatypes::{FieldRef, Fields};
-use atlas_store::{ArrayData, Cells, DType, Element, Scalar, VarCells, with_physical};
+use atlas_store::{
+    ArrayData, CancelToken, Cells, DType, Element, ReadHooks, ReadPlan, Scalar, VarCells, with_physical,
+};
 use datafusion::error::{DataFusionError, Result};
 use std::sync::Arc;
 
@@ -107,6 +110,15 @@ fn too_many_cells() -> DataFusionError {
         "one batch of the column holds more than {} cells: select a slice of the array",
         i32::MAX
     ))
+}
+
+/// The cells of a plan of one array, datasets one after another.
+pub(crate) fn read_cells(plan: &ReadPlan, cancel: &CancelToken) -> Result<Cells> {
+    let mut read = plan.execute_joined(ReadHooks::new().cancelled_by(cancel)).map_err(from_store)?;
+    match (read.pop(), read.is_empty()) {
+        (Some(cells), true) => Ok(cells),
+        _ => Err(DataFusionError::Internal("a read was not planned for one array".into())),
+    }
 }
 
 /// Cells as the plain Arrow type of `dtype`; numbers and times share the buffer.

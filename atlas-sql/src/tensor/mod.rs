@@ -18,7 +18,7 @@ mod given;
 mod reduce;
 
 pub use cells::array_from;
-pub(crate) use cells::{cells_array, fixed_size_list, null_cells, variable};
+pub(crate) use cells::{cells_array, fixed_size_list, null_cells, read_cells, variable};
 pub use field::{DIMS, EXTENSION_METADATA, EXTENSION_NAME, FILL_VALUE, HAS_FILL_VALUE, SHAPE, data_type, field_for};
 pub(crate) use field::{Form, Tensor};
 pub use given::{CHUNK_SHAPE, GivenArray, GivenValues};

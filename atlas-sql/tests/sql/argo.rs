@@ -72,7 +72,7 @@ async fn statistics_choose_the_profiles() {
             all.iter().filter(|(row, cells)| keep(cells) && of_13857(*row)).map(|(row, _)| *row).collect();
         let sql = format!(r#"SELECT dataset, "TEMP" FROM datasets WHERE {predicate}"#);
         let scan = scan(context, &sql).await;
-        let plan = snapshot.plan_across("TEMP", &left, None).unwrap();
+        let plan = snapshot.plan_across(&["TEMP"], &left, None).unwrap();
         assert_eq!(scan.datasets, (191, left.len() as u64), "{}", scan.line);
         assert_eq!((scan.chunks.1, scan.bytes), (plan.chunks(), plan.bytes()), "{}", scan.line);
         assert_eq!((scan.chunks_read, scan.bytes_read), (scan.chunks.1, scan.bytes), "{}", scan.line);
@@ -92,7 +92,7 @@ async fn the_warmest_ten_are_read_and_slices_cost_slices() {
     let batch = query(context, sql).await;
     assert_eq!(names(&batch), left.iter().map(|row| name(*row)).collect::<Vec<_>>());
     let scan = scan(context, sql).await;
-    let plan = snapshot.plan_across("TEMP", &left, None).unwrap();
+    let plan = snapshot.plan_across(&["TEMP"], &left, None).unwrap();
     assert_eq!((scan.datasets, scan.chunks.1, scan.bytes), ((191, 10), plan.chunks(), plan.bytes()), "{}", scan.line);
     assert_eq!((scan.chunks_read, scan.bytes_read), (plan.chunks(), plan.bytes()), "{}", scan.line);
 

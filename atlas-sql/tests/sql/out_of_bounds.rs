@@ -119,7 +119,7 @@ async fn nothing_is_read_of_a_dataset_that_is_out_of_bounds() {
     let snapshot = fleet.store.snapshot();
     let rows: Vec<u32> = (0..DATASETS as u32).filter(|row| ragged_rows(*row as usize) >= 3).collect();
     let region = atlas_store::Region::try_new(vec![2, 0], vec![1, 1]).unwrap();
-    let plan = snapshot.plan_across("ragged", &rows, Some(&region)).unwrap();
+    let plan = snapshot.plan_across(&["ragged"], &rows, Some(&region)).unwrap();
     for call in ["element(ragged, 2, 0)", "slice(ragged, [2, 0], [1, 1])", "tensor_max(slice(ragged, [2, 0], [1, 1]))"]
     {
         let sql = format!("SELECT {call} FROM datasets");

@@ -20,7 +20,7 @@ fn cost(grids: &Fleet, datasets: &[&str], bounds: &[Bounds<'_>], coordinates: &[
         }
     }
     let mut add = |array: &str, rows: &[u32], region: Option<&Region>| {
-        let plan = snapshot.plan_across(array, rows, region).unwrap();
+        let plan = snapshot.plan_across(&[array], rows, region).unwrap();
         cost = (cost.0 + plan.chunks(), cost.1 + plan.bytes());
     };
     for (region, rows) in &rows_of {

@@ -13,13 +13,15 @@ use crate::cells::{ArrayData, Cells};
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::{slice, thread};
+use std::{iter, thread};
 
 /// Bytes that are fetched from remote storage ahead of what is being decoded.
 const AHEAD_BYTES: u64 = 32 << 20;
 
-/// Tasks of a read for each core, at least, where none comes out smaller than `MIN_PART_WORK`.
+/// Tasks of a read for each core, at least, where that does not cut an array into parts that decode less than `MIN_PART_WORK`.
 const TASKS_OF_A_CORE: u64 = 4;
+
+/// Bytes to decode for which another core is woken: to wake it takes about as long as to decode a few of them.
 const MIN_PART_WORK: u64 = 256 << 10;
 
 /// Slots that are fetched together and decoded one after another.
@@ -52,23 +54,22 @@ impl ReadPlan {
         Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.clone(), cells)).collect())
     }
 
-    /// As [`Self::execute`], with the cells of all outputs one after another. For a plan of one array family.
+    /// As [`Self::execute`], with the cells of each array's outputs one after another: as many as arrays were planned.
     ///
     /// # Errors
-    /// As [`Self::execute`]; `InvalidArgument` where the plan reads several array families.
-    pub fn execute_joined(&self, hooks: ReadHooks<'_>) -> Result<Cells> {
-        let [family] = self.families.as_slice() else {
-            let message = format!("the cells of {} array families cannot be joined", self.families.len());
-            return Err(Error::invalid(message));
-        };
+    /// As [`Self::execute`].
+    pub fn execute_joined(&self, hooks: ReadHooks<'_>) -> Result<Vec<Cells>> {
         check_memory(self.output_bytes())?;
-        let count = family.items.iter().map(|item| cells_of(item.wanted.region.shape())).sum();
-        let mut cells = cells_for(hooks.spare(), family.dtype, count);
-        self.fill(slice::from_mut(&mut cells), true, hooks)?;
+        let joined = self.families.iter().map(|family| {
+            let count = family.items.iter().map(|item| cells_of(item.wanted.region.shape())).sum();
+            cells_for(hooks.spare(), family.dtype, count)
+        });
+        let mut cells: Vec<Cells> = joined.collect();
+        self.fill(&mut cells, true, hooks)?;
         Ok(cells)
     }
 
-    /// Reads into `outputs`: one for each item or, joined, one for all of them.
+    /// Reads into `outputs`: one for each item or, joined, one for all items of each family.
     fn fill(&self, outputs: &mut [Cells], is_joined: bool, hooks: ReadHooks<'_>) -> Result<()> {
         let meter = Meter::new(hooks, self.output_bytes());
         meter.check()?;
@@ -77,15 +78,20 @@ impl ReadPlan {
             let mut rooms = rooms(self, outputs, is_joined);
             let mut targets = targets(self, &mut rooms, &texts).into_iter();
             let mut tasks = VecDeque::new();
-            let part_work = self.part_work();
+            let work = self.work();
+            let part_work = if self.is_remote() { u64::MAX } else { part_work(work) };
             for family in &self.families {
                 cut(family, family.slots.iter().zip(targets.by_ref()).collect(), part_work, &mut tasks)?;
             }
-            self.run(tasks, &meter)?;
+            self.run(tasks, work, &meter)?;
         }
         join(texts, outputs);
-        for (output, cells) in self.outputs().iter().zip(outputs) {
-            check_bools(output.dtype, cells, "a chunk")?;
+        let dtypes = self.families.iter().flat_map(|family| {
+            let count = if is_joined { 1 } else { family.items.len() };
+            iter::repeat_n(family.dtype, count)
+        });
+        for (dtype, cells) in dtypes.zip(outputs) {
+            check_bools(dtype, cells, "a chunk")?;
         }
         Ok(())
     }
@@ -94,28 +100,24 @@ impl ReadPlan {
         self.families.iter().flat_map(|family| &family.segments).any(|segment| segment.is_remote())
     }
 
-    /// How many bytes one task decodes. Where a request costs little, a read that is worth several tasks becomes enough
-    /// of them for the cores to end together.
-    fn part_work(&self) -> u64 {
-        if self.is_remote() {
-            return u64::MAX;
-        }
+    /// How many bytes are decoded, about.
+    fn work(&self) -> u64 {
         let slots = self.families.iter().flat_map(|family| &family.slots);
-        let total = slots.fold(0u64, |total, slot| total.saturating_add(slot.work));
-        if total <= PART_BYTES {
-            return PART_BYTES;
-        }
-        (total / (rayon::current_num_threads() as u64 * TASKS_OF_A_CORE)).clamp(MIN_PART_WORK, PART_BYTES)
+        slots.fold(0, |total, slot| total.saturating_add(slot.work))
     }
 
     /// Does the tasks, on all cores; stops at the first error.
-    fn run(&self, tasks: VecDeque<Task<'_>>, meter: &Meter<'_>) -> Result<()> {
+    fn run(&self, tasks: VecDeque<Task<'_>>, work: u64, meter: &Meter<'_>) -> Result<()> {
         let segments = || self.families.iter().flat_map(|family| &family.segments);
         let is_remote = self.is_remote();
         // All segments of a store share its cache.
         let whole_bytes = meter.whole_bytes(self.decoded_bytes());
         let keep = segments().next().is_some_and(|segment| segment.caches(whole_bytes));
-        let threads = rayon::current_num_threads().min(tasks.len());
+        let mut threads = rayon::current_num_threads().min(tasks.len());
+        if !is_remote {
+            // A small read of several arrays does not wait for a thread of the pool.
+            threads = threads.min(usize::try_from(work / MIN_PART_WORK).unwrap_or(usize::MAX));
+        }
         let queue = Queue {
             keep,
             in_place: !keep && !is_remote,
@@ -232,6 +234,15 @@ impl Task<'_> {
     fn cells(&self) -> u64 {
         self.slots.iter().map(|(slot, _)| self.family.layouts[slot.layout].cell_count() as u64).sum()
     }
+}
+
+/// How many bytes one task decodes, of a read that decodes `work`. Where a request costs little, a read that is worth several
+/// tasks becomes enough of them for the cores to end together.
+fn part_work(work: u64) -> u64 {
+    if work < 2 * MIN_PART_WORK {
+        return PART_BYTES;
+    }
+    (work / (rayon::current_num_threads() as u64 * TASKS_OF_A_CORE)).clamp(MIN_PART_WORK, PART_BYTES)
 }
 
 /// Cuts the slots of a family into tasks that decode about so much, in the order in which their cells lie in the segments.

@@ -81,22 +81,24 @@ fn items(plan: &ReadPlan) -> impl Iterator<Item = (&FamilyPlan, &Item)> {
     plan.families.iter().flat_map(|family| family.items.iter().map(move |item| (family, item)))
 }
 
-/// The memory of each item: `outputs` has one for each of them, or one for all.
+/// The memory of each item: `outputs` has one for each of them or, joined, one for each family.
 pub(crate) fn rooms<'o>(plan: &ReadPlan, outputs: &'o mut [Cells], is_joined: bool) -> Vec<Room<'o>> {
     let mut outputs = outputs.iter_mut().map(bytes_of);
-    let mut rest: &mut [u8] = if is_joined { outputs.next().unwrap_or_default() } else { &mut [] };
     let mut rooms = Vec::new();
-    for (at, (family, item)) in items(plan).enumerate() {
-        if !is_joined {
-            rest = outputs.next().unwrap_or_default();
+    for (number, family) in plan.families.iter().enumerate() {
+        let mut rest: &mut [u8] = if is_joined { outputs.next().unwrap_or_default() } else { &mut [] };
+        for item in &family.items {
+            if !is_joined {
+                rest = outputs.next().unwrap_or_default();
+            }
+            let Some(width) = family.dtype.cell_bytes() else {
+                rooms.push(Room::Text(if is_joined { number } else { rooms.len() }));
+                continue;
+            };
+            let (own, after) = std::mem::take(&mut rest).split_at_mut(cells_of(item.wanted.region.shape()) * width);
+            rest = after;
+            rooms.push(if item.wanted.is_sliced { Room::Sliced(own) } else { Room::Shared(Mutex::new(own)) });
         }
-        let Some(width) = family.dtype.cell_bytes() else {
-            rooms.push(Room::Text(if is_joined { 0 } else { at }));
-            continue;
-        };
-        let (own, after) = std::mem::take(&mut rest).split_at_mut(cells_of(item.wanted.region.shape()) * width);
-        rest = after;
-        rooms.push(if item.wanted.is_sliced { Room::Sliced(own) } else { Room::Shared(Mutex::new(own)) });
     }
     rooms
 }
