@@ -271,7 +271,8 @@ fn a_file_that_was_cut_while_it_was_open_is_an_error() {
     let rows: Vec<u32> = (0..20).collect();
     fleet.check(&rows, None);
     let whole = fs::metadata(fleet.segment()).unwrap().len();
-    for len in [0, 20, 5000, whole / 2, whole / 2 + 1] {
+    // Ever shorter: what is cut off comes back as zeros.
+    for len in [whole / 2 + 1, whole / 2, 5000, 20, 0] {
         fs::File::options().write(true).open(fleet.segment()).unwrap().set_len(len).unwrap();
         let error = fleet.snapshot.read_stacked("v", &rows, None).unwrap_err();
         assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("truncated"), "{error}");

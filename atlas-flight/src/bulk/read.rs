@@ -66,8 +66,7 @@ pub(crate) async fn read(stores: &Stores, ticket: StackedTicket) -> Result<Frame
     let cancel = CancelToken::new();
     let guard = cancel.guard();
     let shared = Shared { cancel, spare: stores.spare().clone(), call: Call::current() };
-    // The first batch is read at once: a small answer has no other, and to hand over to another thread takes as long as to
-    // read dozens of pages.
+    // The first batch is read at once: a small answer has no other, and waits for one change of threads less.
     let opened = tokio::task::spawn_blocking(move || {
         let part = Part::open(snapshot, ticket, shared)?;
         let mut batches = batches(&part.snapshot, &part.columns, &part.rows).into_iter();
