@@ -12,9 +12,7 @@
 //! the read was cancelled
 //! ```
 
-use atlas_store::{
-    ArrayData, ArraySchema, CancelToken, CreateOptions, DType, Output, ReadHooks, ReadProgress, Region, Store,
-};
+use atlas_store::{ArrayData, ArraySchema, CancelToken, CreateOptions, DType, ReadHooks, ReadProgress, Region, Store};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn fill(store: &Store) -> atlas_store::Result<()> {
@@ -61,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The same in one buffer for each array, as list columns want it. (The cells of the outputs follow one another.)
     let plan = snapshot.plan_across(&["depth"], &[0, 1, 2], None)?;
     let joined = plan.execute_joined(ReadHooks::new())?;
-    assert_eq!(joined[0].len(), plan.outputs().iter().map(Output::cell_count).sum::<usize>());
+    assert_eq!(joined[0].len(), plan.outputs().map(|output| output.cell_count()).sum::<usize>());
     println!("joined: {} cells", joined[0].len());
 
     // Several arrays of one dataset.

@@ -116,60 +116,80 @@ pub fn cell_count(shape: &[u64]) -> Option<u64> {
         .filter(|count| isize::try_from(*count).is_ok())
 }
 
-/// Copies box `region_in` of a row-major array of shape `shape_in` to the place `region_out`
-/// (of the same shape) in one of shape `shape_out`, run by run: calls `copy(from, to, count)`
-/// with cell offsets for every contiguous run.
-pub(crate) fn for_each_run(
-    (shape_in, start_in): (&[u64], &[u64]),
-    (shape_out, start_out): (&[u64], &[u64]),
-    extent: &[u64],
-    mut copy: impl FnMut(usize, usize, usize),
-) {
-    let rank = extent.len();
-    if extent.contains(&0) {
-        return;
-    }
-    if rank == 0 {
-        copy(0, 0, 1);
-        return;
-    }
-    // Trailing dimensions that are whole on both sides belong to one run.
-    let mut inner = rank - 1;
-    let mut run = extent[inner];
-    while inner > 0 && extent[inner] == shape_in[inner] && extent[inner] == shape_out[inner] {
-        inner -= 1;
-        run *= extent[inner];
-    }
-    let strides = |shape: &[u64]| {
-        let mut strides = vec![1u64; rank];
-        for dim in (0..rank - 1).rev() {
-            strides[dim] = strides[dim + 1] * shape[dim + 1];
+/// The contiguous runs in which a box is copied from its place in one row-major array to its place in another.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    /// The first cell of the first run in either array.
+    from: u64,
+    to: u64,
+    /// Cells of a run.
+    cells: u64,
+    /// The dimensions around a run, outermost first.
+    around: Vec<Around>,
+}
+
+/// A dimension that runs repeat along.
+#[derive(Debug)]
+struct Around {
+    extent: u64,
+    /// Cells from one index to the next in either array.
+    stride_in: u64,
+    stride_out: u64,
+}
+
+impl Runs {
+    /// The runs of a box of shape `extent`, at `start_in` of an array of shape `shape_in`, and at `start_out` of one of
+    /// shape `shape_out`.
+    pub(crate) fn new(
+        (shape_in, start_in): (&[u64], &[u64]),
+        (shape_out, start_out): (&[u64], &[u64]),
+        extent: &[u64],
+    ) -> Self {
+        let mut runs = Runs { from: 0, to: 0, cells: 1, around: Vec::new() };
+        if extent.contains(&0) {
+            return Runs { cells: 0, ..runs };
         }
-        strides
-    };
-    let (strides_in, strides_out) = (strides(shape_in), strides(shape_out));
-    let offset = |start: &[u64], strides: &[u64]| -> u64 { start.iter().zip(strides).map(|(s, t)| s * t).sum() };
-    let mut from = offset(start_in, &strides_in);
-    let mut to = offset(start_out, &strides_out);
-    let mut at = vec![0u64; inner];
-    loop {
-        #[allow(clippy::cast_possible_truncation, reason = "offsets lie in buffers that exist")]
-        copy(from as usize, to as usize, run as usize);
-        let mut dim = inner;
-        loop {
-            if dim == 0 {
-                return;
+        let (mut stride_in, mut stride_out) = (1, 1);
+        // Trailing dimensions that are whole on both sides belong to one run, and so does the one before them.
+        let mut is_run = true;
+        for dim in (0..extent.len()).rev() {
+            runs.from += start_in[dim] * stride_in;
+            runs.to += start_out[dim] * stride_out;
+            if is_run {
+                runs.cells *= extent[dim];
+                is_run = extent[dim] == shape_in[dim] && extent[dim] == shape_out[dim];
+            } else {
+                runs.around.push(Around { extent: extent[dim], stride_in, stride_out });
             }
-            dim -= 1;
-            at[dim] += 1;
-            from += strides_in[dim];
-            to += strides_out[dim];
-            if at[dim] < extent[dim] {
-                break;
-            }
-            from -= strides_in[dim] * extent[dim];
-            to -= strides_out[dim] * extent[dim];
-            at[dim] = 0;
+            // Nothing steps by the last product, which need not fit.
+            stride_in = stride_in.saturating_mul(shape_in[dim]);
+            stride_out = stride_out.saturating_mul(shape_out[dim]);
+        }
+        runs.around.reverse();
+        runs
+    }
+
+    /// Calls `copy(from, to, count)`, in cells, for each run.
+    pub(crate) fn for_each(&self, mut copy: impl FnMut(usize, usize, usize)) {
+        if self.cells > 0 {
+            self.repeat(&self.around, self.from, self.to, &mut copy);
+        }
+    }
+
+    /// Cells of a run: 0 where the box has none.
+    pub(crate) fn run_cells(&self) -> u64 {
+        self.cells
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "offsets lie in buffers that exist")]
+    fn repeat(&self, around: &[Around], mut from: u64, mut to: u64, copy: &mut impl FnMut(usize, usize, usize)) {
+        let Some((outer, inner)) = around.split_first() else {
+            return copy(from as usize, to as usize, self.cells as usize);
+        };
+        for _ in 0..outer.extent {
+            self.repeat(inner, from, to, copy);
+            from += outer.stride_in;
+            to += outer.stride_out;
         }
     }
 }
@@ -193,10 +213,10 @@ mod tests {
     #[test]
     fn runs_cover_every_cell_once() {
         let (shape_in, shape_out) = ([4u64, 5, 6], [3u64, 5, 6]);
-        for extent in [[2u64, 5, 6], [2, 3, 6], [2, 3, 2], [1, 1, 1], [3, 5, 1]] {
+        for extent in [[2u64, 5, 6], [2, 3, 6], [2, 3, 2], [1, 1, 1], [3, 5, 1], [2, 0, 6]] {
             let (start_in, start_out) = ([1u64, 0, 0], [0u64, 0, 0]);
             let mut seen = Vec::new();
-            for_each_run((&shape_in, &start_in), (&shape_out, &start_out), &extent, |from, to, count| {
+            Runs::new((&shape_in, &start_in), (&shape_out, &start_out), &extent).for_each(|from, to, count| {
                 seen.extend((0..count).map(|k| (from + k, to + k)));
             });
             let mut expected = Vec::new();

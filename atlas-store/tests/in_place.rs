@@ -49,7 +49,8 @@ impl Fleet {
     fn check(&self, rows: &[u32], region: Option<&Region>) -> (u64, u64) {
         let plan = self.snapshot.plan_stacked("v", rows, region).unwrap();
         let spare = SpareMemory::new(usize::MAX);
-        spare.put(ones(plan.outputs()[0].dtype, plan.outputs()[0].cell_count()));
+        let output = plan.outputs().next().unwrap();
+        spare.put(ones(output.dtype, output.cell_count()));
         self.counts.take();
         self.counts.take_placed_in(&[]);
         let stacked = plan.execute(ReadHooks::new().reusing(&spare)).unwrap();

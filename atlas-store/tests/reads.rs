@@ -370,7 +370,7 @@ fn many_arrays_of_one_dataset_are_one_plan() {
     let snapshot = store.snapshot();
     let arrays = ["c", "a", "text", "b"];
     let plan = snapshot.plan_arrays(7, &arrays, None).unwrap();
-    assert_eq!((plan.chunks(), plan.requests(), plan.outputs().len()), (3, 3, 4));
+    assert_eq!((plan.chunks(), plan.requests(), plan.outputs().count()), (3, 3, 4));
     counts.take();
     let read = snapshot.read_arrays("d7", &arrays, None).unwrap();
     let (ranges, bytes) = counts.take();

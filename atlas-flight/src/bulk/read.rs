@@ -199,10 +199,9 @@ impl Part {
         for ((column, field), cells) in self.columns.iter().zip(fields).zip(cells) {
             let family = self.snapshot.family(&column.array).map_err(|error| status::from_store(&error))?;
             let present: Vec<bool> = rows.iter().map(|row| family.entry(*row).is_some()).collect();
-            let (own, others) = outputs.split_at(present.iter().filter(|is| **is).count());
-            outputs = others;
+            let own: Vec<Output<'_>> = outputs.by_ref().take(present.iter().filter(|is| **is).count()).collect();
             columns.push(match column.ragged {
-                true => self.ragged(column, &present, own, cells)?,
+                true => self.ragged(column, &present, &own, cells)?,
                 false => self.fixed(column, field, &present, (own.len(), cells))?,
             });
         }
@@ -243,7 +242,7 @@ impl Part {
         &self,
         column: &ColumnTicket,
         present: &[bool],
-        outputs: &[Output],
+        outputs: &[Output<'_>],
         cells: Cells,
     ) -> Result<ArrayRef, Status> {
         let failed = |error| status::from_arrow(&error);
@@ -255,7 +254,7 @@ impl Part {
             match output {
                 None => extents.extend(column.dims.iter().map(|_| 0)),
                 Some(output) => {
-                    for extent in &output.shape {
+                    for extent in output.shape {
                         extents.push(i32::try_from(*extent).map_err(|_| too_long(&column.array, *extent))?);
                     }
                 }

@@ -10,7 +10,7 @@ use crate::tensor::{
 };
 use arrow::array::{ArrayRef, Int64Array, StringArray, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat, take};
-use atlas_store::{ArraySchema, CancelToken, Output, ReadPlan, Region};
+use atlas_store::{ArraySchema, CancelToken, ReadPlan, Region};
 use datafusion::error::{DataFusionError, Result};
 use std::ops::{AddAssign, Range};
 use std::sync::Arc;
@@ -235,14 +235,14 @@ impl Cells {
         for request in requests {
             let plan = request.plan(view, family)?;
             touched += Touched::of(&plan);
-            let counts: Vec<usize> = plan.outputs().iter().map(Output::cell_count).collect();
+            let counts: Vec<usize> = plan.outputs().map(|output| output.cell_count()).collect();
             if counts.iter().any(|count| *count > 0) {
                 let cells = read_cells(&plan, cancel)?;
                 let fills = counts.iter().copied().zip(request.datasets.iter().map(fill));
                 let nulls = if as_stored { None } else { null_cells(dtype, &cells, &fills.collect::<Vec<_>>()) };
                 parts.push(cells_array(dtype, cells, nulls)?);
             }
-            let shapes = plan.outputs().iter().map(|output| output.shape.clone());
+            let shapes = plan.outputs().map(|output| output.shape.to_vec());
             values.extend(
                 request.positions.into_iter().zip(counts).zip(shapes).map(|((at, count), shape)| (at, count, shape)),
             );

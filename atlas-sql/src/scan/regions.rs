@@ -9,7 +9,7 @@ use crate::labels::{Bounds, Found, Limits};
 use crate::options::OutOfBounds;
 use crate::tensor::{cells_array, null_cells, read_cells};
 use arrow::array::{Array, ArrayRef};
-use atlas_store::{ArraySchema, CancelToken, DType, Error, Family, Output, ReadPlan, Region};
+use atlas_store::{ArraySchema, CancelToken, DType, Error, Family, ReadPlan, Region};
 use datafusion::error::{DataFusionError, Result};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -216,7 +216,7 @@ impl<'a> Finder<'a> {
             }
             let plan = self.view.snapshot.plan_across(&[family.name()], &datasets, None).map_err(from_store)?;
             self.count(&plan);
-            let counts: Vec<usize> = plan.outputs().iter().map(Output::cell_count).collect();
+            let counts: Vec<usize> = plan.outputs().map(|output| output.cell_count()).collect();
             let cells = read_cells(&plan, self.cancel)?;
             let nulls = null_cells(dtype, &cells, &counts.iter().copied().zip(fills).collect::<Vec<_>>());
             let cells = cells_array(dtype, cells, nulls)?;

@@ -326,11 +326,22 @@ impl SegmentIndex {
 
     /// Where chunk `chunk` of array `array` lies, the last written if there are several.
     pub(crate) fn find(&self, array: u64, chunk: u32) -> Option<ChunkPlace> {
-        let at = self.order.partition_point(|&entry| {
-            (self.chunk_array[entry as usize], self.chunk_index[entry as usize]) < (array, chunk)
-        });
-        let entry = *self.order.get(at)? as usize;
-        (self.chunk_array[entry] == array && self.chunk_index[entry] == chunk).then(|| self.chunk_place(entry))
+        let mut next = 0;
+        self.find_next(array, chunk, &mut next)
+    }
+
+    /// As [`Self::find`], without a search where the chunk comes next after the one that `next` was set for.
+    pub(crate) fn find_next(&self, array: u64, chunk: u32, next: &mut usize) -> Option<ChunkPlace> {
+        let key = |entry: u32| (self.chunk_array[entry as usize], self.chunk_index[entry as usize]);
+        let key_at = |at: usize| self.order.get(at).map(|entry| key(*entry));
+        let wanted = (array, chunk);
+        let is_next = key_at(*next) == Some(wanted) && (*next == 0 || key_at(*next - 1) != Some(wanted));
+        let at = if is_next { *next } else { self.order.partition_point(|entry| key(*entry) < wanted) };
+        if key_at(at) != Some(wanted) {
+            return None;
+        }
+        *next = at + 1;
+        Some(self.chunk_place(self.order[at] as usize))
     }
 
     pub(crate) fn chunk_place(&self, entry: usize) -> ChunkPlace {
@@ -353,12 +364,25 @@ impl SegmentIndex {
 
     /// The pages that hold these cells.
     pub(crate) fn pages_of(&self, cells: &Range<u64>) -> Range<usize> {
+        self.pages_near(cells, 0)
+    }
+
+    /// As [`Self::pages_of`], without a search where the first page is `near` or the one after it, and the last.
+    pub(crate) fn pages_near(&self, cells: &Range<u64>, near: usize) -> Range<usize> {
         if cells.is_empty() {
             return 0..0;
         }
-        let first = self.page_first_cell.partition_point(|&first| first <= cells.start) - 1;
-        let last = self.page_first_cell.partition_point(|&first| first < cells.end) - 1;
-        first..last + 1
+        let begins = |page: &usize| match self.page_first_cell.get(*page..page + 2) {
+            Some(page) => page[0] <= cells.start && cells.start < page[1],
+            None => false,
+        };
+        let search = || self.page_first_cell.partition_point(|&first| first <= cells.start) - 1;
+        let first = [near, near + 1].into_iter().find(begins).unwrap_or_else(search);
+        let after = &self.page_first_cell[first + 1..];
+        match after.first() {
+            Some(end) if cells.end <= *end => first..first + 1,
+            _ => first..first + after.partition_point(|&first| first < cells.end) + 1,
+        }
     }
 
     /// The block that holds a page.

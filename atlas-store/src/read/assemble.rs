@@ -2,14 +2,14 @@
 
 use super::decode::{NumberReader, TextReader};
 use super::fetch::Fetched;
-use super::layout::{Layout, placements};
+use super::layout::{Layout, runs};
 use super::output::{Target, check_memory, lock};
 use super::place::{Part, for_each_part};
 use super::plan::{FamilyPlan, Piece, Slot};
 use crate::cells::{Cells, Element, VarCells};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::region::{Region, for_each_run};
+use crate::region::Region;
 use crate::scalar::Scalar;
 use crate::with_physical;
 use std::ops::Range;
@@ -48,11 +48,11 @@ fn read_numbers<T: Element>(
         }
         Target::Shared { room, whole } => {
             scratch.clear();
-            scratch.resize(layout.cell_count(), T::default());
+            scratch.resize(layout.cells, T::default());
             decode_into(family, slot, reader, scratch, false)?;
             let bytes: &[u8] = bytemuck::cast_slice(scratch);
             let mut room = lock(room);
-            placements(&layout.region, &layout.region, whole, |from, to, count| {
+            runs(&layout.region, &layout.region, whole).for_each(|from, to, count| {
                 let width = size_of::<T>();
                 room[to * width..(to + count) * width].copy_from_slice(&bytes[from * width..(from + count) * width]);
             });
@@ -105,9 +105,8 @@ pub(super) fn for_each_wanted(
     layout: &Layout,
     mut read: impl FnMut(Range<u64>, usize) -> Result<()>,
 ) -> Result<()> {
-    let touched = &layout.touched[piece.touched as usize];
     let mut result = Ok(());
-    placements(&touched.cells, &touched.wanted, &layout.region, |from, to, count| {
+    layout.touched[piece.touched as usize].wanted.for_each(|from, to, count| {
         if result.is_ok() {
             let first = piece.first_cell + from as u64;
             result = read(first..first + count as u64, to);
@@ -119,7 +118,7 @@ pub(super) fn for_each_wanted(
 fn read_text(family: &FamilyPlan, slot: &Slot, reader: &mut TextReader<'_>) -> Result<VarCells> {
     let layout = &family.layouts[slot.layout];
     let fill = layout.fill.as_ref().and_then(Scalar::as_bytes).unwrap_or_default();
-    let mut texts = VarCells::with_capacity(layout.cell_count());
+    let mut texts = VarCells::with_capacity(layout.cells);
     // Of each run: the place of its first cell in the region, and in `texts`.
     let mut runs = Vec::new();
     for piece in &family.pieces[slot.pieces.clone()] {
@@ -130,10 +129,10 @@ fn read_text(family: &FamilyPlan, slot: &Slot, reader: &mut TextReader<'_>) -> R
         })?;
     }
     let in_order = runs.iter().all(|(to, from, _)| to == from);
-    if in_order && texts.len() == layout.cell_count() {
+    if in_order && texts.len() == layout.cells {
         return Ok(texts);
     }
-    let mut cells: Vec<&[u8]> = vec![fill; layout.cell_count()];
+    let mut cells: Vec<&[u8]> = vec![fill; layout.cells];
     for (to, from, count) in runs {
         (0..count).for_each(|k| cells[to + k] = texts.get(from + k));
     }
@@ -154,13 +153,10 @@ pub(crate) fn fill_cells(dtype: DType, fill: Option<&Scalar>, count: usize) -> R
 /// Copies the cells that two boxes share from `source` (the cells of box `from`) to `target` (those of box `to`).
 pub(crate) fn scatter(source: &Cells, from: &Region, target: &mut Cells, to: &Region) {
     let Some(shared) = from.intersection(to) else { return };
-    let place = |within: &Region| -> Vec<u64> {
-        shared.start().iter().zip(within.start()).map(|(at, start)| at - start).collect()
-    };
-    let (place_in, place_out) = (place(from), place(to));
+    let runs = runs(from, &shared, to);
     if let (Cells::Var(source), Cells::Var(target)) = (source, &mut *target) {
         let mut cells: Vec<&[u8]> = target.iter().collect();
-        for_each_run((from.shape(), &place_in), (to.shape(), &place_out), shared.shape(), |from, to, count| {
+        runs.for_each(|from, to, count| {
             (0..count).for_each(|k| cells[to + k] = source.get(from + k));
         });
         let merged: VarCells = cells.into_iter().collect();
@@ -169,7 +165,7 @@ pub(crate) fn scatter(source: &Cells, from: &Region, target: &mut Cells, to: &Re
     }
     with_physical!(source.physical(), T => {
         if let (Some(source), Some(target)) = (T::unwrap(source), T::unwrap_mut(target)) {
-            for_each_run((from.shape(), &place_in), (to.shape(), &place_out), shared.shape(), |from, to, count| {
+            runs.for_each(|from, to, count| {
                 target[to..to + count].copy_from_slice(&source[from..from + count]);
             });
         }

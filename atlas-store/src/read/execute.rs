@@ -5,7 +5,7 @@ use super::decode::check_bools;
 use super::fetch::{Fetched, PendingFetch};
 use super::hooks::{Meter, ReadHooks};
 use super::layout::{PART_BYTES, cell_width};
-use super::output::{Target, Texts, cells_of, check_memory, join, lock, rooms, targets};
+use super::output::{Target, Texts, check_memory, join, lock, rooms, targets};
 use super::place::fetch_in_place;
 use super::plan::{FamilyPlan, ReadPlan, Slot};
 use super::spare::cells_for;
@@ -44,14 +44,11 @@ impl ReadPlan {
     /// result does not fit in memory, `Cancelled` if the hooks say so.
     pub fn execute(&self, hooks: ReadHooks<'_>) -> Result<Vec<ArrayData>> {
         check_memory(self.output_bytes())?;
-        let mut cells: Vec<Cells> = self
-            .outputs()
-            .iter()
-            .map(|output| cells_for(hooks.spare(), output.dtype, cells_of(&output.shape)))
-            .collect();
-        self.fill(&mut cells, self.is_stacked, hooks)?;
-        let arrays = self.outputs().iter().zip(cells);
-        Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.clone(), cells)).collect())
+        let cells = self.outputs().map(|output| cells_for(hooks.spare(), output.dtype, output.cell_count()));
+        let mut cells: Vec<Cells> = cells.collect();
+        self.fill(&mut cells, self.is_stacked(), hooks)?;
+        let arrays = self.outputs().zip(cells);
+        Ok(arrays.map(|(output, cells)| ArrayData::new_unchecked(output.dtype, output.shape.to_vec(), cells)).collect())
     }
 
     /// As [`Self::execute`], with the cells of each array's outputs one after another: as many as arrays were planned.
@@ -61,7 +58,7 @@ impl ReadPlan {
     pub fn execute_joined(&self, hooks: ReadHooks<'_>) -> Result<Vec<Cells>> {
         check_memory(self.output_bytes())?;
         let joined = self.families.iter().map(|family| {
-            let count = family.items.iter().map(|item| cells_of(item.wanted.region.shape())).sum();
+            let count = family.items.iter().map(|item| family.wanted(item).cells).sum();
             cells_for(hooks.spare(), family.dtype, count)
         });
         let mut cells: Vec<Cells> = joined.collect();
@@ -78,12 +75,12 @@ impl ReadPlan {
             let mut rooms = rooms(self, outputs, is_joined);
             let mut targets = targets(self, &mut rooms, &texts).into_iter();
             let mut tasks = VecDeque::new();
-            let work = self.work();
-            let part_work = if self.is_remote() { u64::MAX } else { part_work(work) };
+            let (work, is_remote) = (self.work(), self.is_remote());
+            let part_work = if is_remote { u64::MAX } else { part_work(work) };
             for family in &self.families {
-                cut(family, family.slots.iter().zip(targets.by_ref()).collect(), part_work, &mut tasks)?;
+                cut(family, family.slots.iter().zip(targets.by_ref()).collect(), part_work, &mut tasks);
             }
-            self.run(tasks, work, &meter)?;
+            self.run(tasks, (work, is_remote), &meter)?;
         }
         join(texts, outputs);
         let dtypes = self.families.iter().flat_map(|family| {
@@ -107,12 +104,11 @@ impl ReadPlan {
     }
 
     /// Does the tasks, on all cores; stops at the first error.
-    fn run(&self, tasks: VecDeque<Task<'_>>, work: u64, meter: &Meter<'_>) -> Result<()> {
-        let segments = || self.families.iter().flat_map(|family| &family.segments);
-        let is_remote = self.is_remote();
+    fn run(&self, tasks: VecDeque<Task<'_>>, (work, is_remote): (u64, bool), meter: &Meter<'_>) -> Result<()> {
+        let mut segments = self.families.iter().flat_map(|family| &family.segments);
         // All segments of a store share its cache.
         let whole_bytes = meter.whole_bytes(self.decoded_bytes());
-        let keep = segments().next().is_some_and(|segment| segment.caches(whole_bytes));
+        let keep = segments.next().is_some_and(|segment| segment.caches(whole_bytes));
         let mut threads = rayon::current_num_threads().min(tasks.len());
         if !is_remote {
             // A small read of several arrays does not wait for a thread of the pool.
@@ -232,7 +228,7 @@ impl<'a> Queue<'a> {
 impl Task<'_> {
     /// Cells of the output.
     fn cells(&self) -> u64 {
-        self.slots.iter().map(|(slot, _)| self.family.layouts[slot.layout].cell_count() as u64).sum()
+        self.slots.iter().map(|(slot, _)| self.family.layouts[slot.layout].cells as u64).sum()
     }
 }
 
@@ -251,7 +247,7 @@ fn cut<'a>(
     mut slots: Vec<(&'a Slot, Target<'a>)>,
     part_work: u64,
     tasks: &mut VecDeque<Task<'a>>,
-) -> Result<()> {
+) {
     let place = |(slot, _): &(&Slot, Target<'_>)| {
         family.pieces[slot.pieces.clone()].first().map(|piece| (piece.segment, piece.first_cell))
     };
@@ -265,7 +261,7 @@ fn cut<'a>(
         };
         // Not in a task of another family; and a page that two slots share is read once.
         let is_next = match last {
-            Some(last) => tasks.back().is_some_and(fits) || family.share_page(last, slot)?,
+            Some(last) => tasks.back().is_some_and(fits) || family.share_page(last, slot),
             None => false,
         };
         match tasks.back_mut() {
@@ -278,5 +274,4 @@ fn cut<'a>(
         }
         last = Some(slot);
     }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Fetching pages: out of the store's cache, or from storage, neighbours together.
 
-use super::pages::{PageSet, coalesce, ranges_of};
+use super::find::page_numbers;
+use super::pages::{Pages, coalesce, ranges_of};
 use super::segment::{Segment, View};
 use crate::cells::Cells;
 use crate::error::{Error, Result};
@@ -52,15 +53,14 @@ impl Fetched {
 
     /// Begins to fetch pages of these segments. Through the cache, if `keep`: what is there is not read, and what is
     /// decoded goes there.
-    pub(crate) fn begin(segments: &[Arc<Segment>], pages: HashMap<u32, PageSet>, keep: bool) -> Result<PendingFetch> {
+    pub(crate) fn begin(segments: &[Arc<Segment>], pages: Pages, keep: bool) -> Result<PendingFetch> {
         let mut fetched = Fetched::default();
         if keep {
             fetched.kept_by = Some(segments.into());
         }
-        let mut reads = Vec::with_capacity(pages.len());
-        for (number, pages) in pages {
+        let mut reads = Vec::new();
+        for (number, mut pages) in pages.by_segment() {
             let segment = &segments[number as usize];
-            let mut pages = pages.sorted();
             pages.retain(|page| match segment.cached(*page) {
                 Some(cells) => fetched.cells.insert((number, *page), cells).is_some(),
                 None => true,
@@ -91,9 +91,9 @@ impl Fetched {
 
     /// Fetches the pages of these cells of these segments, past the cache.
     pub(crate) fn cells(segments: &[Arc<Segment>], wanted: impl Iterator<Item = (u32, Range<u64>)>) -> Result<Self> {
-        let mut pages: HashMap<u32, PageSet> = HashMap::new();
+        let mut pages = Pages::default();
         for (segment, cells) in wanted {
-            pages.entry(segment).or_default().add(segments[segment as usize].index()?, &cells);
+            pages.add(segment, page_numbers(&segments[segment as usize].index()?.pages_of(&cells)));
         }
         Self::begin(segments, pages, false)?.wait()
     }

@@ -3,7 +3,7 @@
 use crate::dtype::DType;
 use crate::error::{Error, Result};
 use crate::grid::Grid;
-use crate::region::{Region, cell_count, for_each_run};
+use crate::region::{Region, Runs, cell_count};
 use crate::scalar::Scalar;
 use crate::schema::ArraySchema;
 use std::ops::Range;
@@ -31,26 +31,22 @@ pub(crate) struct Layout {
     pub(crate) region: Region,
     pub(crate) fill: Option<Scalar>,
     pub(crate) touched: Vec<Touched>,
+    /// Cells of the region.
+    pub(crate) cells: usize,
+    /// Cells of the longest run of wanted cells in a chunk.
+    pub(crate) longest_run: u64,
 }
 
 /// A chunk that the region touches.
 #[derive(Debug)]
 pub(crate) struct Touched {
     pub(crate) chunk: u32,
-    /// The chunk's cells in the array.
-    pub(crate) cells: Region,
-    /// Those of them that are wanted.
-    pub(crate) wanted: Region,
+    /// How many cells the chunk has.
+    pub(crate) cells: u64,
     /// Where the wanted cells lie, counted in the chunk's row-major order; near ones together.
     pub(crate) spans: Vec<Range<u64>>,
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "wanted cells go to an output that was checked to fit in memory")]
-impl Layout {
-    /// Cells of the region.
-    pub(crate) fn cell_count(&self) -> usize {
-        cell_count(self.region.shape()).unwrap_or(0) as usize
-    }
+    /// The wanted cells: where they lie in the chunk, and where in the region.
+    pub(crate) wanted: Runs,
 }
 
 /// Bytes of a cell in the result; strings and binary count 16.
@@ -59,16 +55,22 @@ pub(crate) fn cell_width(dtype: DType) -> u64 {
 }
 
 /// The layout of `region`, which lies in the array.
+#[allow(clippy::cast_possible_truncation, reason = "wanted cells go to an output that was checked to fit in memory")]
 pub(crate) fn layout(schema: &ArraySchema, region: Region) -> Layout {
     let width = cell_width(schema.dtype);
     let touched = Grid::new(&schema.shape, &schema.chunk_shape).chunks_in(&region).into_iter();
     let touched = touched.filter_map(|(chunk, cells)| {
-        let wanted = cells.intersection(&region)?;
+        let common = cells.intersection(&region)?;
+        let wanted = runs(&cells, &common, &region);
         // A schema has at most 2^32 chunks.
         let chunk = u32::try_from(chunk).ok()?;
-        Some(Touched { chunk, spans: spans(&cells, &wanted, width), cells, wanted })
+        let cells = cell_count(cells.shape()).unwrap_or(u64::MAX);
+        Some(Touched { chunk, cells, spans: spans(&wanted, width), wanted })
     });
-    Layout { touched: touched.collect(), fill: schema.fill_value.clone(), region }
+    let touched: Vec<Touched> = touched.collect();
+    let longest_run = touched.iter().map(|touched| touched.wanted.run_cells()).max().unwrap_or(0);
+    let cells = cell_count(region.shape()).unwrap_or(0) as usize;
+    Layout { touched, fill: schema.fill_value.clone(), cells, longest_run, region }
 }
 
 /// Checks that a plan can list the chunks of `region`.
@@ -82,11 +84,11 @@ pub(crate) fn check_chunks(schema: &ArraySchema, region: &Region) -> Result<()> 
     Ok(())
 }
 
-/// Where `wanted` lies in the row-major order of the chunk `cells`.
-fn spans(cells: &Region, wanted: &Region, width: u64) -> Vec<Range<u64>> {
+/// Where cells of a chunk lie in its row-major order.
+fn spans(wanted: &Runs, width: u64) -> Vec<Range<u64>> {
     let gap = SPAN_GAP_BYTES / width.max(1);
     let mut spans: Vec<Range<u64>> = Vec::new();
-    placements(cells, wanted, wanted, |from, _, count| {
+    wanted.for_each(|from, _, count| {
         let (from, to) = (from as u64, (from + count) as u64);
         match spans.last_mut() {
             Some(last) if from <= last.end + gap => last.end = to,
@@ -96,11 +98,12 @@ fn spans(cells: &Region, wanted: &Region, width: u64) -> Vec<Range<u64>> {
     spans
 }
 
-/// Calls `copy(from, to, count)` for each run of `wanted` cells: from the chunk `cells` to the output `region`.
-pub(crate) fn placements(cells: &Region, wanted: &Region, region: &Region, copy: impl FnMut(usize, usize, usize)) {
-    let relative =
-        |to: &Region| -> Vec<u64> { wanted.start().iter().zip(to.start()).map(|(at, start)| at - start).collect() };
-    for_each_run((cells.shape(), &relative(cells)), (region.shape(), &relative(region)), wanted.shape(), copy);
+/// The runs of the cells `wanted`, from their place in the box `from` to that in the box `to`.
+pub(crate) fn runs(from: &Region, wanted: &Region, to: &Region) -> Runs {
+    let start_in = |within: &Region| -> Vec<u64> {
+        wanted.start().iter().zip(within.start()).map(|(at, start)| at - start).collect()
+    };
+    Runs::new((from.shape(), &start_in(from)), (to.shape(), &start_in(to)), wanted.shape())
 }
 
 /// The parts in which `region` is read, in their order, and whether they follow one another in the output.
@@ -161,10 +164,10 @@ mod tests {
     fn spans_leave_out_what_lies_far_apart() {
         let chunk = Region::try_new(vec![4, 0], vec![4, 10]).unwrap();
         let wanted = Region::try_new(vec![5, 2], vec![2, 3]).unwrap();
-        assert_eq!(spans(&chunk, &wanted, 4), [Range { start: 12, end: 25 }]);
+        assert_eq!(spans(&runs(&chunk, &wanted, &wanted), 4), [Range { start: 12, end: 25 }]);
         let chunk = Region::try_new(vec![0, 0], vec![3, 10_000]).unwrap();
         let wanted = Region::try_new(vec![0, 0], vec![2, 5]).unwrap();
-        assert_eq!(spans(&chunk, &wanted, 4), [0..5, 10_000..10_005]);
+        assert_eq!(spans(&runs(&chunk, &wanted, &wanted), 4), [0..5, 10_000..10_005]);
     }
 
     #[test]
@@ -190,7 +193,7 @@ mod tests {
                 let mut at = 0;
                 for part in &parts {
                     let mut place = usize::MAX;
-                    placements(part, part, &region, |_, to, _| place = place.min(to));
+                    runs(part, part, &region).for_each(|_, to, _| place = place.min(to));
                     assert_eq!(place, at, "{shape:?} in {chunk:?}");
                     at += usize::try_from(cells(part)).unwrap();
                 }

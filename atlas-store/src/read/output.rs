@@ -5,7 +5,7 @@ use super::plan::{FamilyPlan, Item, ReadPlan};
 use crate::cells::{Cells, Element, VarCells};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::region::{Region, cell_count};
+use crate::region::Region;
 use crate::with_physical;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -66,11 +66,6 @@ pub(crate) fn zeros(dtype: DType, count: usize) -> Cells {
     }, var => Cells::Var(VarCells::default()))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the plan was checked to fit in memory")]
-pub(crate) fn cells_of(shape: &[u64]) -> usize {
-    cell_count(shape).unwrap_or(0) as usize
-}
-
 fn bytes_of(cells: &mut Cells) -> &mut [u8] {
     with_physical!(cells.physical(), T => {
         T::unwrap_mut(cells).map(|cells| bytemuck::cast_slice_mut(cells)).unwrap_or_default()
@@ -84,7 +79,7 @@ fn items(plan: &ReadPlan) -> impl Iterator<Item = (&FamilyPlan, &Item)> {
 /// The memory of each item: `outputs` has one for each of them or, joined, one for each family.
 pub(crate) fn rooms<'o>(plan: &ReadPlan, outputs: &'o mut [Cells], is_joined: bool) -> Vec<Room<'o>> {
     let mut outputs = outputs.iter_mut().map(bytes_of);
-    let mut rooms = Vec::new();
+    let mut rooms = Vec::with_capacity(plan.families.iter().map(|family| family.items.len()).sum());
     for (number, family) in plan.families.iter().enumerate() {
         let mut rest: &mut [u8] = if is_joined { outputs.next().unwrap_or_default() } else { &mut [] };
         for item in &family.items {
@@ -95,9 +90,10 @@ pub(crate) fn rooms<'o>(plan: &ReadPlan, outputs: &'o mut [Cells], is_joined: bo
                 rooms.push(Room::Text(if is_joined { number } else { rooms.len() }));
                 continue;
             };
-            let (own, after) = std::mem::take(&mut rest).split_at_mut(cells_of(item.wanted.region.shape()) * width);
+            let wanted = family.wanted(item);
+            let (own, after) = std::mem::take(&mut rest).split_at_mut(wanted.cells * width);
             rest = after;
-            rooms.push(if item.wanted.is_sliced { Room::Sliced(own) } else { Room::Shared(Mutex::new(own)) });
+            rooms.push(if wanted.is_sliced { Room::Sliced(own) } else { Room::Shared(Mutex::new(own)) });
         }
     }
     rooms
@@ -112,7 +108,7 @@ pub(crate) fn targets<'a>(plan: &'a ReadPlan, rooms: &'a mut [Room<'a>], texts: 
             Room::Sliced(room) => {
                 let mut rest: &mut [u8] = room;
                 for slot in slots {
-                    let bytes = family.layouts[slot.layout].cell_count() * family.dtype.cell_bytes().unwrap_or(0);
+                    let bytes = family.layouts[slot.layout].cells * family.dtype.cell_bytes().unwrap_or(0);
                     let (own, after) = std::mem::take(&mut rest).split_at_mut(bytes);
                     rest = after;
                     targets.push(Target::Own(own));
@@ -120,7 +116,7 @@ pub(crate) fn targets<'a>(plan: &'a ReadPlan, rooms: &'a mut [Room<'a>], texts: 
             }
             Room::Shared(room) => {
                 let room = &*room;
-                targets.extend(slots.iter().map(|_| Target::Shared { room, whole: &item.wanted.region }));
+                targets.extend(slots.iter().map(|_| Target::Shared { room, whole: &family.wanted(item).region }));
             }
             Room::Text(output) => {
                 for _ in slots {

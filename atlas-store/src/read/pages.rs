@@ -6,30 +6,31 @@ use std::ops::Range;
 /// Bytes that are read although nobody asked, where that saves a request: about what a positional read costs.
 pub(crate) const COALESCE_GAP_BYTES: u64 = 4 << 10;
 
-/// Pages of one segment.
+/// Pages of some segments.
 #[derive(Debug, Default)]
-pub(crate) struct PageSet {
-    pages: Vec<usize>,
+pub(crate) struct Pages {
+    /// (segment, page), in the order in which they were added.
+    found: Vec<(u32, u32)>,
 }
 
-impl PageSet {
-    /// Adds the pages that hold `cells`.
-    pub(crate) fn add(&mut self, index: &SegmentIndex, cells: &Range<u64>) {
-        let mut pages = index.pages_of(cells);
+impl Pages {
+    /// Adds pages of a segment.
+    pub(crate) fn add(&mut self, segment: u32, mut pages: Range<u32>) {
         // Neighbours share pages.
-        if self.pages.last() == Some(&pages.start) {
+        if self.found.last() == Some(&(segment, pages.start)) {
             pages.start += 1;
         }
-        self.pages.extend(pages);
+        self.found.extend(pages.map(|page| (segment, page)));
     }
 
-    /// The pages, ascending, each once.
-    pub(crate) fn sorted(mut self) -> Vec<usize> {
-        if !self.pages.is_sorted_by(|a, b| a < b) {
-            self.pages.sort_unstable();
-            self.pages.dedup();
+    /// The pages of each segment, both ascending, each once.
+    pub(crate) fn by_segment(mut self) -> Vec<(u32, Vec<usize>)> {
+        if !self.found.is_sorted_by(|a, b| a < b) {
+            self.found.sort_unstable();
+            self.found.dedup();
         }
-        self.pages
+        let of_one = self.found.chunk_by(|a, b| a.0 == b.0);
+        of_one.map(|pages| (pages[0].0, pages.iter().map(|(_, page)| *page as usize).collect())).collect()
     }
 }
 

@@ -75,8 +75,13 @@ struct Place<'t> {
 /// `Corrupt` where a checksum does not match, `Storage` where a segment cannot be read: the output then holds anything.
 pub(super) fn fetch_in_place(family: &FamilyPlan, slots: &mut [(&Slot, Target<'_>)]) -> Result<Option<Fetched>> {
     let Some(width) = family.dtype.cell_bytes() else { return Ok(None) };
-    let mut pages: Vec<_> = family.pages_of(slots.iter().map(|(slot, _)| *slot))?.into_iter().collect();
-    pages.sort_unstable_by_key(|(segment, _)| *segment);
+    let is_small = |(slot, _): &(&Slot, Target<'_>)| {
+        family.layouts[slot.layout].longest_run.saturating_mul(width as u64) < MIN_PLACED_BYTES
+    };
+    if slots.iter().all(is_small) {
+        return Ok(None);
+    }
+    let pages = family.pages_of(slots.iter().map(|(slot, _)| *slot))?;
     let places = places_of(family, slots, width)?;
     // What two places want (a dataset that was asked for twice) is read once, and copied.
     let overlap = |pair: &[Place<'_>]| pair[0].segment == pair[1].segment && pair[1].pages.start < pair[0].pages.end;
@@ -85,13 +90,13 @@ pub(super) fn fetch_in_place(family: &FamilyPlan, slots: &mut [(&Slot, Target<'_
     }
     let mut places = places.into_iter().peekable();
     let mut fetched = Fetched::beside_places();
-    for (number, pages) in pages {
+    for (number, pages) in pages.by_segment() {
         let mut own = Vec::new();
         while let Some(place) = places.next_if(|place| place.segment == number) {
             own.push(place);
         }
         let segment = &family.segments[number as usize];
-        fetched.put(number, read(segment, &pages.sorted(), &mut own)?);
+        fetched.put(number, read(segment, &pages, &mut own)?);
         verify(segment, &fetched, &own)?;
     }
     Ok(Some(fetched))

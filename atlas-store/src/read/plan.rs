@@ -1,16 +1,17 @@
 //! What a read touches: a value that can be printed, counted and executed. Pure but for segment indexes, which are read
 //! when they are first needed.
 
+use super::find::{Finder, page_numbers};
 use super::layout::{Layout, Touched, cell_width, check_chunks, layout, split};
-use super::pages::{PageSet, coalesce, ranges_of};
+use super::pages::{Pages, coalesce, ranges_of};
 use super::segment::{Segment, open_all};
 use crate::catalog::{Catalog, Family};
 use crate::dtype::DType;
 use crate::error::{Error, Result};
-use crate::format::segment::ChunkPlace;
 use crate::region::{Region, cell_count};
 use crate::schema::ArraySchema;
 use std::collections::HashMap;
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,33 +22,34 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct ReadPlan {
     pub(crate) families: Vec<FamilyPlan>,
-    /// The result is one array: the datasets' stacked. Else there is one for each dataset and array.
-    pub(crate) is_stacked: bool,
-    outputs: Vec<Output>,
+    /// Where the result is one array, the datasets' stacked, its dtype and shape. Else there is one for each dataset and
+    /// array.
+    stacked: Option<(DType, Vec<u64>)>,
     bytes: u64,
     requests: usize,
     decoded_bytes: u64,
+    output_bytes: u64,
 }
 
 /// One array that a read gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output<'a> {
     /// The array's dtype.
     pub dtype: DType,
     /// Its shape; stacked, the number of datasets comes first.
-    pub shape: Vec<u64>,
+    pub shape: &'a [u64],
 }
 
-impl Output {
+impl Output<'_> {
     /// How many cells it has.
     #[allow(clippy::cast_possible_truncation, reason = "a plan's results were checked to fit in memory")]
     pub fn cell_count(&self) -> usize {
-        cell_count(&self.shape).unwrap_or(0) as usize
+        cell_count(self.shape).unwrap_or(0) as usize
     }
 
     /// Bytes in memory; strings and binary count 16 a cell.
     pub fn bytes(&self) -> u64 {
-        cell_count(&self.shape).unwrap_or(u64::MAX).saturating_mul(cell_width(self.dtype))
+        cell_count(self.shape).unwrap_or(u64::MAX).saturating_mul(cell_width(self.dtype))
     }
 }
 
@@ -57,7 +59,9 @@ pub(crate) struct FamilyPlan {
     pub(crate) array: String,
     pub(crate) dtype: DType,
     pub(crate) segments: Vec<Arc<Segment>>,
-    /// Of each schema among the datasets, the layouts of the parts in which its arrays are read.
+    /// What is wanted of the arrays of each schema among the datasets.
+    wanted: Vec<Wanted>,
+    /// The layouts of the parts in which they are read.
     pub(crate) layouts: Vec<Layout>,
     /// One for each dataset, in the caller's order.
     pub(crate) items: Vec<Item>,
@@ -70,7 +74,8 @@ pub(crate) struct FamilyPlan {
 /// One dataset's array in the result.
 #[derive(Debug)]
 pub(crate) struct Item {
-    pub(crate) wanted: Arc<Wanted>,
+    /// The number of what is wanted.
+    wanted: usize,
     pub(crate) slots: Range<usize>,
 }
 
@@ -78,6 +83,8 @@ pub(crate) struct Item {
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) region: Region,
+    /// Cells of the region.
+    pub(crate) cells: usize,
     /// The numbers of the parts' layouts.
     layouts: Range<usize>,
     /// Whether the parts follow one another in the result. If not, each is decoded apart and copied.
@@ -109,6 +116,8 @@ pub(crate) struct Piece {
     pub(crate) touched: u32,
     /// The chunk's first cell in the segment.
     pub(crate) first_cell: u64,
+    /// From the first page with wanted cells to the last.
+    pub(super) pages: Range<u32>,
 }
 
 impl Piece {
@@ -121,8 +130,14 @@ impl Piece {
 
 impl ReadPlan {
     /// The arrays that the read gives, in their order. Stacked, there is one.
-    pub fn outputs(&self) -> &[Output] {
-        &self.outputs
+    pub fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        let stacked = self.stacked.iter().map(|(dtype, shape)| Output { dtype: *dtype, shape });
+        let families: &[FamilyPlan] = if self.is_stacked() { &[] } else { &self.families };
+        stacked.chain(families.iter().flat_map(FamilyPlan::outputs))
+    }
+
+    pub(crate) fn is_stacked(&self) -> bool {
+        self.stacked.is_some()
     }
 
     /// Chunks to read. (Chunks that were never written cost nothing and do not count.)
@@ -159,7 +174,7 @@ impl ReadPlan {
 
     /// Bytes of the result; strings and binary count 16 a cell.
     pub fn output_bytes(&self) -> u64 {
-        self.outputs.iter().fold(0, |sum, output| sum.saturating_add(output.bytes()))
+        self.output_bytes
     }
 
     /// Bytes that decoding makes, pages that are wanted in part included: what a read of text comes to, about, whose cells
@@ -177,15 +192,27 @@ pub(crate) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(catalog: &'a Catalog) -> Self {
-        let plan = ReadPlan {
-            families: Vec::new(),
-            is_stacked: false,
-            outputs: Vec::new(),
-            bytes: 0,
-            requests: 0,
-            decoded_bytes: 0,
-        };
+        let plan =
+            ReadPlan { families: Vec::new(), stacked: None, bytes: 0, requests: 0, decoded_bytes: 0, output_bytes: 0 };
         Planner { catalog, plan }
+    }
+
+    /// Adds `region` (all, if `None`) of `family` from those of the datasets of `rows` that have it.
+    pub(crate) fn add_present(
+        &mut self,
+        family: &Family,
+        segments: &[Arc<Segment>],
+        rows: &[u32],
+        region: Option<&Region>,
+    ) -> Result<()> {
+        let is_present = |row: &&u32| family.entry(**row).is_some();
+        match rows.iter().all(|row| is_present(&row)) {
+            true => self.add(family, segments, rows, region),
+            false => {
+                let rows: Vec<u32> = rows.iter().filter(is_present).copied().collect();
+                self.add(family, segments, &rows, region)
+            }
+        }
     }
 
     /// Adds `region` (all, if `None`) of `family` from the datasets of `rows`, which have it.
@@ -200,19 +227,27 @@ impl<'a> Planner<'a> {
             array: family.name().to_string(),
             dtype: family.dtype(),
             segments: segments.to_vec(),
+            wanted: Vec::new(),
             layouts: Vec::new(),
             items: Vec::with_capacity(rows.len()),
             slots: Vec::with_capacity(rows.len()),
-            pieces: Vec::new(),
+            pieces: Vec::with_capacity(rows.len()),
         };
-        let mut wanted_of: HashMap<u32, Arc<Wanted>> = HashMap::new();
+        let mut wanted_of: HashMap<u32, usize> = HashMap::new();
+        // Of neighbours, mostly that of all.
+        let mut last = None;
         let mut ids = Vec::with_capacity(rows.len());
         for &row in rows {
-            let (entry, schema) = self.catalog.array(row, family.name())?;
+            let entry = match family.entry(row) {
+                Some(entry) => entry,
+                None => self.catalog.array(row, family.name())?.0,
+            };
             ids.push(entry.id);
-            let wanted = match wanted_of.get(&entry.schema) {
-                Some(wanted) => wanted.clone(),
+            let same = last.filter(|(schema, _)| *schema == entry.schema).map(|(_, wanted)| wanted);
+            let wanted = match same.or_else(|| wanted_of.get(&entry.schema).copied()) {
+                Some(wanted) => wanted,
                 None => {
+                    let schema = self.catalog.schema(entry);
                     let named = || format!("{} of dataset {}", family.name(), self.catalog.datasets.name(row));
                     let region = match region {
                         Some(region) => {
@@ -221,64 +256,61 @@ impl<'a> Planner<'a> {
                         }
                         None => Region::full(&schema.shape),
                     };
-                    let wanted = Arc::new(plan.want(schema, region)?);
-                    wanted_of.insert(entry.schema, wanted.clone());
+                    let wanted = plan.want(schema, region)?;
+                    wanted_of.insert(entry.schema, wanted);
                     wanted
                 }
             };
-            self.plan.outputs.push(Output { dtype: family.dtype(), shape: wanted.region.shape().to_vec() });
+            last = Some((entry.schema, wanted));
             plan.items.push(Item { wanted, slots: 0..0 });
         }
         open_all(segments, &ids)?;
-        let mut last_page = None;
-        for (at, id) in ids.into_iter().enumerate() {
-            plan.find_chunks(at, id, &mut last_page)?;
-        }
+        plan.find_chunks(&ids)?;
         self.plan.families.push(plan);
         Ok(())
     }
 
     /// The plan, whose results are to be stacked: the arrays of one family, of equal shapes.
     pub(crate) fn stacked(mut self, rows: &[u32], region: Option<&Region>) -> Result<ReadPlan> {
-        let family = self.plan.families.first();
-        let array = family.map_or("", |family| family.array.as_str());
-        let dtype = family.map_or(DType::Float64, |family| family.dtype);
-        let shape = match self.plan.outputs.first() {
-            Some(first) => first.shape.clone(),
-            None => region.map(|region| region.shape().to_vec()).unwrap_or_default(),
+        let Some(family) = self.plan.families.first() else { return self.finish() };
+        let shape = match family.outputs().next() {
+            Some(first) => first.shape,
+            None => region.map(Region::shape).unwrap_or_default(),
         };
-        if let Some(at) = self.plan.outputs.iter().position(|output| output.shape != shape) {
+        if family.wanted.iter().any(|wanted| wanted.region.shape() != shape)
+            && let Some((at, other)) = family.outputs().enumerate().find(|(_, output)| output.shape != shape)
+        {
             return Err(Error::invalid(format!(
-                "cannot stack array {array}: it has shape {:?} in dataset {} and {shape:?} in dataset {}",
-                self.plan.outputs[at].shape,
+                "cannot stack array {}: it has shape {:?} in dataset {} and {shape:?} in dataset {}",
+                family.array,
+                other.shape,
                 self.catalog.datasets.name(rows[at]),
                 self.catalog.datasets.name(rows[0]),
             )));
         }
-        let shape: Vec<u64> = std::iter::once(rows.len() as u64).chain(shape).collect();
-        self.plan.is_stacked = true;
-        self.plan.outputs = vec![Output { dtype, shape }];
+        let shape = iter::once(rows.len() as u64).chain(shape.iter().copied()).collect();
+        self.plan.stacked = Some((family.dtype, shape));
         self.finish()
     }
 
     /// The plan.
     pub(crate) fn finish(mut self) -> Result<ReadPlan> {
-        let total = self.plan.outputs.iter().try_fold(0u64, |sum, output| {
-            let cells = cell_count(&output.shape)?;
+        let total = self.plan.outputs().try_fold(0u64, |sum, output| {
+            let cells = cell_count(output.shape)?;
             sum.checked_add(cells.checked_mul(cell_width(output.dtype))?)
         });
-        if total.and_then(|bytes| isize::try_from(bytes).ok()).is_none() {
-            let largest = self.plan.outputs.iter().max_by_key(|output| output.bytes());
-            let shape = largest.map(|output| output.shape.clone()).unwrap_or_default();
-            let message = match self.plan.outputs.len() {
+        let Some(total) = total.filter(|bytes| isize::try_from(*bytes).is_ok()) else {
+            let largest = self.plan.outputs().max_by_key(Output::bytes);
+            let shape = largest.map_or(&[][..], |output| output.shape);
+            let message = match self.plan.outputs().count() {
                 1 => format!("a result of shape {shape:?} does not fit in memory"),
                 count => format!("{count} results, the largest of shape {shape:?}, do not fit in memory"),
             };
             return Err(Error::LimitExceeded { message });
-        }
+        };
+        self.plan.output_bytes = total;
         for family in &self.plan.families {
-            for (segment, pages) in family.pages_of(&family.slots)? {
-                let pages = pages.sorted();
+            for (segment, pages) in family.pages_of(&family.slots)?.by_segment() {
                 let index = family.segments[segment as usize].index()?;
                 let ranges = ranges_of(index, &pages);
                 self.plan.bytes += ranges.iter().map(|range| range.end - range.start).sum::<u64>();
@@ -291,99 +323,77 @@ impl<'a> Planner<'a> {
 }
 
 impl FamilyPlan {
-    /// Lays out what is wanted of the arrays of one schema.
-    fn want(&mut self, schema: &ArraySchema, region: Region) -> Result<Wanted> {
+    /// Lays out what is wanted of the arrays of one schema; gives its number.
+    fn want(&mut self, schema: &ArraySchema, region: Region) -> Result<usize> {
         check_chunks(schema, &region)?;
         let (parts, is_sliced) = split(schema, &region);
         let first = self.layouts.len();
         self.layouts.extend(parts.into_iter().map(|part| layout(schema, part)));
-        Ok(Wanted { region, layouts: first..self.layouts.len(), is_sliced })
+        #[allow(clippy::cast_possible_truncation, reason = "what does not fit in memory is refused when all are known")]
+        let cells = cell_count(region.shape()).unwrap_or(0) as usize;
+        self.wanted.push(Wanted { region, cells, layouts: first..self.layouts.len(), is_sliced });
+        Ok(self.wanted.len() - 1)
     }
 
-    /// Finds the chunks of item number `at`, array `id`. Neighbours share pages: `last_page` is that of the item before.
-    fn find_chunks(&mut self, at: usize, id: u64, last_page: &mut Option<(u32, usize)>) -> Result<()> {
-        let first_slot = self.slots.len();
-        for layout in self.items[at].wanted.layouts.clone() {
-            let first_piece = self.pieces.len();
-            let (mut stored, mut work) = (0, 0);
-            for (number, touched) in (0u32..).zip(&self.layouts[layout].touched) {
-                if let Some((segment, first_cell)) = find_chunk(&self.segments, id, touched.chunk, &touched.cells)? {
-                    let piece = Piece { segment, touched: number, first_cell };
-                    let index = self.segments[segment as usize].index()?;
-                    for span in piece.spans(touched) {
-                        for page in index.pages_of(&span) {
-                            stored += u64::from(index.page_stored[page]);
-                            if last_page.replace((segment, page)) != Some((segment, page)) {
-                                work += u64::from(index.page_raw[page]);
-                            }
-                        }
+    /// What is wanted of an item.
+    pub(crate) fn wanted(&self, item: &Item) -> &Wanted {
+        &self.wanted[item.wanted]
+    }
+
+    /// The arrays of the items.
+    fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        self.items.iter().map(|item| Output { dtype: self.dtype, shape: self.wanted(item).region.shape() })
+    }
+
+    /// Finds the chunks of the items, whose arrays are `ids`.
+    fn find_chunks(&mut self, ids: &[u64]) -> Result<()> {
+        let mut finder = Finder::new(&self.segments);
+        for (item, id) in self.items.iter_mut().zip(ids) {
+            let first_slot = self.slots.len();
+            for number in self.wanted[item.wanted].layouts.clone() {
+                let layout = &self.layouts[number];
+                let first_piece = self.pieces.len();
+                let (mut stored, mut work) = (0, 0);
+                for (at, touched) in (0u32..).zip(&layout.touched) {
+                    if let Some(piece) = finder.piece(*id, at, touched, (&mut stored, &mut work))? {
+                        self.pieces.push(piece);
                     }
-                    self.pieces.push(piece);
                 }
+                let made = (layout.cells as u64).saturating_mul(cell_width(self.dtype));
+                let weight = made.max(stored).max(1);
+                self.slots.push(Slot { layout: number, pieces: first_piece..self.pieces.len(), weight, work });
             }
-            let made = (self.layouts[layout].cell_count() as u64).saturating_mul(cell_width(self.dtype));
-            let weight = made.max(stored).max(1);
-            self.slots.push(Slot { layout, pieces: first_piece..self.pieces.len(), weight, work });
+            item.slots = first_slot..self.slots.len();
         }
-        self.items[at].slots = first_slot..self.slots.len();
         Ok(())
     }
 
-    /// The pages that these slots need, of each segment.
-    pub(crate) fn pages_of<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) -> Result<HashMap<u32, PageSet>> {
-        let mut pages: HashMap<u32, PageSet> = HashMap::new();
+    /// The pages that these slots need.
+    pub(crate) fn pages_of<'a>(&self, slots: impl IntoIterator<Item = &'a Slot>) -> Result<Pages> {
+        let mut pages = Pages::default();
         for slot in slots {
-            let touched = &self.layouts[slot.layout].touched;
             for piece in &self.pieces[slot.pieces.clone()] {
+                let touched = &self.layouts[slot.layout].touched[piece.touched as usize];
+                if piece.pages.len() <= 2 || touched.spans.len() == 1 {
+                    pages.add(piece.segment, piece.pages.clone());
+                    continue;
+                }
                 let index = self.segments[piece.segment as usize].index()?;
-                let pages = pages.entry(piece.segment).or_default();
-                piece.spans(&touched[piece.touched as usize]).for_each(|span| pages.add(index, &span));
+                let mut near = piece.pages.start as usize;
+                for span in piece.spans(touched) {
+                    let own = index.pages_near(&span, near);
+                    near = own.end - 1;
+                    pages.add(piece.segment, page_numbers(&own));
+                }
             }
         }
         Ok(pages)
     }
-}
 
-impl FamilyPlan {
     /// Whether the last page of one slot is the first of another.
-    pub(crate) fn share_page(&self, slot: &Slot, next: &Slot) -> Result<bool> {
-        let (Some(last), Some(first)) =
-            (self.pieces[slot.pieces.clone()].last(), self.pieces[next.pieces.clone()].first())
-        else {
-            return Ok(false);
-        };
-        if last.segment != first.segment {
-            return Ok(false);
-        }
-        let index = self.segments[last.segment as usize].index()?;
-        let touched = |slot: &Slot, piece: &Piece| &self.layouts[slot.layout].touched[piece.touched as usize];
-        let end = last.spans(touched(slot, last)).next_back().map(|span| index.pages_of(&span).end);
-        let start = first.spans(touched(next, first)).next().map(|span| index.pages_of(&span).start + 1);
-        Ok(end.is_some() && end == start)
+    pub(crate) fn share_page(&self, slot: &Slot, next: &Slot) -> bool {
+        let (last, first) = (self.pieces[slot.pieces.clone()].last(), self.pieces[next.pieces.clone()].first());
+        last.zip(first)
+            .is_some_and(|(last, first)| last.segment == first.segment && last.pages.end == first.pages.start + 1)
     }
-}
-
-/// The newest segment that holds a chunk, and the chunk's first cell there.
-fn find_chunk(segments: &[Arc<Segment>], id: u64, chunk: u32, cells: &Region) -> Result<Option<(u32, u64)>> {
-    for (number, segment) in segments.iter().enumerate().rev() {
-        // Segments are numbered by a u32 when they are written.
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        if !segment.reference.may_hold(id) {
-            continue;
-        }
-        if let Some(place) = segment.index()?.find(id, chunk) {
-            check_extent(segment, id, chunk, &place, cells)?;
-            return Ok(Some((number, place.cells.start)));
-        }
-    }
-    Ok(None)
-}
-
-/// Checks that a chunk in a segment holds as many cells as the array's declaration says.
-pub(crate) fn check_extent(segment: &Segment, id: u64, chunk: u32, place: &ChunkPlace, extent: &Region) -> Result<()> {
-    let (holds, expected) = (place.cells.end - place.cells.start, cell_count(extent.shape()).unwrap_or(u64::MAX));
-    if holds == expected {
-        return Ok(());
-    }
-    Err(segment.corrupt(0, format!("chunk {chunk} of array {id} holds {holds} cells, expected {expected}")))
 }

@@ -11,7 +11,7 @@ use crate::grid::Grid;
 use crate::io::Storage;
 use crate::read::{Segment, check_extent, fill_cells, read_chunk, scatter};
 use crate::rebase::Renumbering;
-use crate::region::Region;
+use crate::region::{self, Region};
 use crate::schema::ArraySchema;
 use crate::stats::Statistics;
 use std::borrow::Cow;
@@ -233,7 +233,8 @@ impl PendingFamily {
                 continue;
             }
             if let Some(place) = segment.index()?.find(id, chunk) {
-                check_extent(segment, id, chunk, &place, extent)?;
+                let expected = region::cell_count(extent.shape()).unwrap_or(u64::MAX);
+                check_extent(segment, id, chunk, &place, expected)?;
                 return read_chunk(segment, self.dtype, &place.cells).map(Some);
             }
         }
@@ -341,7 +342,7 @@ impl PendingFamily {
 
 #[allow(clippy::cast_possible_truncation, reason = "a chunk that is written is held in memory")]
 fn cell_count(region: &Region) -> usize {
-    crate::region::cell_count(region.shape()).unwrap_or(0) as usize
+    region::cell_count(region.shape()).unwrap_or(0) as usize
 }
 
 /// The zone maps of an array's chunks, the newest of each.

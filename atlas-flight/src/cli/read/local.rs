@@ -72,15 +72,14 @@ impl<'a> Pieces<'a> {
         region: Option<&'a Region>,
     ) -> Result<Self, Failure> {
         let plan = snapshot.plan_stacked(array, rows, region)?;
-        let output = &plan.outputs()[0];
         let bytes_per_row = plan.output_bytes() / (rows.len() as u64).max(1);
         Ok(Pieces {
             snapshot,
             array,
             rows,
             region,
-            dtype: output.dtype,
-            shape: output.shape.clone(),
+            dtype: snapshot.family(array)?.dtype(),
+            shape: plan.outputs().next().map(|output| output.shape.to_vec()).unwrap_or_default(),
             chunks: plan.chunks(),
             stored_bytes: plan.bytes(),
             rows_per_piece: usize::try_from(PIECE_BYTES / bytes_per_row.max(1)).unwrap_or(usize::MAX).max(1),
