@@ -7,8 +7,9 @@ use crate::near;
 use crate::region::region;
 use crate::store::Atlas;
 use crate::to_numpy;
-use atlas_store::{ArrayData, Current, Error, ReadHooks, Region, Result, Snapshot, Store};
+use atlas_store::{ArrayData, ArraySchema, Current, Error, ReadHooks, Region, Result, Snapshot, Store};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyList;
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ pub(crate) fn across<'py>(
     py: Python<'py>,
     atlas: &Atlas,
     array: &str,
-    names: &[String],
+    names: &[PyBackedStr],
     bounds: Bounds<'_, 'py>,
 ) -> PyResult<Bound<'py, PyList>> {
     if !atlas.look(py, |current| current.families().any(|name| name == array))? {
@@ -28,7 +29,7 @@ pub(crate) fn across<'py>(
     let mut read: Vec<Option<ArrayData>> = vec![None; names.len()];
     for (region, places) in groups(py, atlas, array, names, bounds)? {
         let region = region.as_ref();
-        let names: Vec<&str> = places.iter().map(|place| names[*place].as_str()).collect();
+        let names: Vec<&str> = places.iter().map(|place| &*names[*place]).collect();
         for (place, data) in places.iter().zip(read_across(py, atlas, array, &names, region)?) {
             read[*place] = data;
         }
@@ -43,7 +44,7 @@ fn groups(
     py: Python<'_>,
     atlas: &Atlas,
     array: &str,
-    names: &[String],
+    names: &[PyBackedStr],
     (start, shape): Bounds<'_, '_>,
 ) -> PyResult<Vec<(Option<Region>, Vec<usize>)>> {
     if start.is_none() || shape.is_some() {
@@ -62,8 +63,45 @@ fn groups(
     by_shape.into_iter().map(group).collect()
 }
 
-/// Refuses what cannot fit in memory; regions outside of their arrays are left to the plan to refuse.
-fn check_memory<S: AsRef<str> + Sync>(
+/// Bytes of these arrays' cells in memory. Regions outside of them are left to the plan to refuse.
+fn bytes_of<'a>(array: &str, schemas: impl Iterator<Item = &'a ArraySchema>, region: Option<&Region>) -> u64 {
+    let of_one = |schema: &ArraySchema| {
+        let is_inside = region.is_none_or(|region| region.check(array, &schema.shape).is_ok());
+        if is_inside {
+            memory::bytes_of(region.map_or(&schema.shape, |region| region.shape()), schema.dtype)
+        } else {
+            0
+        }
+    };
+    // Of neighbours, mostly that of all.
+    let mut last: Option<(&ArraySchema, u64)> = None;
+    let mut total = 0u64;
+    for schema in schemas {
+        let bytes = match last {
+            Some((known, bytes)) if std::ptr::eq(known, schema) => bytes,
+            _ => of_one(schema),
+        };
+        last = Some((schema, bytes));
+        total = total.saturating_add(bytes);
+    }
+    total
+}
+
+/// Refuses what cannot fit in memory of what was flushed.
+fn check_memory(
+    py: Python<'_>,
+    snapshot: &Snapshot,
+    array: &str,
+    rows: &[u32],
+    region: Option<&Region>,
+) -> PyResult<()> {
+    let Some(family) = snapshot.find_family(array) else { return Ok(()) };
+    let schemas = rows.iter().filter_map(|row| Some(snapshot.schema(family.entry(*row)?)));
+    refuse(py, bytes_of(array, schemas, region), array, rows.len())
+}
+
+/// As [`check_memory`], of what was not flushed too.
+fn check_current<S: AsRef<str> + Sync>(
     py: Python<'_>,
     atlas: &Atlas,
     array: &str,
@@ -71,14 +109,14 @@ fn check_memory<S: AsRef<str> + Sync>(
     region: Option<&Region>,
 ) -> PyResult<()> {
     let bytes = atlas.look(py, |current| {
-        let of = |name: &S| {
-            let (_, schema) = current.find_array(current.dataset_row(name.as_ref()).ok()?, array)?;
-            let is_inside = region.is_none_or(|region| region.check(array, &schema.shape).is_ok());
-            is_inside.then(|| memory::bytes_of(region.map_or(&schema.shape, |region| region.shape()), schema.dtype))
-        };
-        names.iter().filter_map(of).fold(0u64, u64::saturating_add)
+        let schema = |name: &S| Some(current.find_array(current.dataset_row(name.as_ref()).ok()?, array)?.1);
+        bytes_of(array, names.iter().filter_map(schema), region)
     })?;
-    memory::check(py, bytes, || format!("cells of array {array} of {} datasets", names.len()))
+    refuse(py, bytes, array, names.len())
+}
+
+fn refuse(py: Python<'_>, bytes: u64, array: &str, datasets: usize) -> PyResult<()> {
+    memory::check(py, bytes, || format!("cells of array {array} of {datasets} datasets"))
 }
 
 fn read_across(
@@ -88,8 +126,8 @@ fn read_across(
     names: &[&str],
     region: Option<&Region>,
 ) -> PyResult<Vec<Option<ArrayData>>> {
-    check_memory(py, atlas, array, names, region)?;
     if atlas.is_changed(py)? {
+        check_current(py, atlas, array, names, region)?;
         return atlas.run(py, |store| names.iter().map(|name| read_one(store, name, array, region)).collect());
     }
     let snapshot = atlas.store(py)?.snapshot();
@@ -97,6 +135,7 @@ fn read_across(
     let row = |name: &&str| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
     let rows: Vec<Option<u32>> = names.iter().map(row).collect();
     let found: Vec<u32> = rows.iter().copied().flatten().collect();
+    check_memory(py, &snapshot, array, &found, region)?;
     let plan = checked(py, py.detach(|| snapshot.plan_across(&[array], &found, region)))?;
     let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
     Ok(rows.into_iter().map(|row| row.and_then(|_| read.next())).collect())
@@ -107,18 +146,19 @@ pub(crate) fn stacked<'py>(
     py: Python<'py>,
     atlas: &Atlas,
     array: &str,
-    names: &[String],
+    names: &[PyBackedStr],
     bounds: Bounds<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let region = bulk_region(py, atlas, array, names, bounds)?;
     let region = region.as_ref();
-    check_memory(py, atlas, array, names, region)?;
     if atlas.is_changed(py)? {
+        check_current(py, atlas, array, names, region)?;
         // The cells that were not flushed are not in a snapshot: they are put beside one another here.
         let parts = atlas.run(py, |store| {
             names.iter().map(|name| store.read_array(name, array, region)).collect::<Result<Vec<_>>>()
         });
         let parts = parts?.into_iter().map(|data| to_numpy::array(py, data)).collect::<PyResult<Vec<_>>>()?;
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
         return py.import("atlas._stack")?.call_method1("stack", (array, names, parts));
     }
     let snapshot = atlas.store(py)?.snapshot();
@@ -126,6 +166,7 @@ pub(crate) fn stacked<'py>(
         return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
     }
     let rows = rows(py, atlas, &snapshot, names)?;
+    check_memory(py, &snapshot, array, &rows, region)?;
     let plan = py.detach(|| snapshot.plan_stacked(array, &rows, region));
     let plan = plan.map_err(|error| array_error(py, atlas, array, &error))?;
     let read = interrupt::run(py, plan.output_bytes(), |hooks: ReadHooks<'_>| plan.execute(hooks))?;
@@ -150,7 +191,7 @@ fn bulk_region(
     py: Python<'_>,
     atlas: &Atlas,
     array: &str,
-    names: &[String],
+    names: &[PyBackedStr],
     (start, shape): Bounds<'_, '_>,
 ) -> PyResult<Option<Region>> {
     region(py, start, shape, || {
@@ -164,7 +205,7 @@ fn bulk_region(
     })
 }
 
-fn rows(py: Python<'_>, atlas: &Atlas, snapshot: &Snapshot, names: &[String]) -> PyResult<Vec<u32>> {
+fn rows(py: Python<'_>, atlas: &Atlas, snapshot: &Snapshot, names: &[PyBackedStr]) -> PyResult<Vec<u32>> {
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         rows.push(snapshot.dataset_row(name).map_err(|error| atlas.dataset_error(py, name, &error))?);

@@ -6,9 +6,10 @@ use crate::error::{checked, raised};
 use crate::home::{Opened, open};
 use crate::process;
 use crate::source;
-use atlas_store::{CompactOptions, CreateOptions, Problem, Store};
+use atlas_store::{CompactOptions, CreateOptions, Problem, Store, VarCells};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyList};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -47,8 +48,11 @@ fn check_flushed(py: Python<'_>, atlas: &Atlas) -> PyResult<()> {
     Ok(())
 }
 
+/// Names of datasets, not copied.
+type Names = Vec<PyBackedStr>;
+
 /// The datasets of a bulk read, under either name of the argument.
-fn given_names(py: Python<'_>, names: Option<Vec<String>>, alias: Option<Vec<String>>) -> PyResult<Vec<String>> {
+fn given_names(py: Python<'_>, names: Option<Names>, alias: Option<Names>) -> PyResult<Names> {
     match (names, alias) {
         (Some(names), None) | (None, Some(names)) if names.is_empty() => {
             Err(raised(py, "InvalidArgumentError", "dataset_names is empty"))
@@ -163,8 +167,10 @@ impl Atlas {
 
     /// The names of all datasets, in the order in which they were created; unflushed ones included.
     fn list_datasets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let names: Vec<String> = self.look(py, |current| current.dataset_names().map(String::from).collect())?;
-        PyList::new(py, names)
+        // Unflushed ones may be deleted by another thread while objects are made.
+        let names: VarCells = self.look(py, |current| current.dataset_names().collect())?;
+        let names = names.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
+        PyList::new(py, names.collect::<Vec<&str>>())
     }
 
     /// The distinct names of the arrays that any dataset has, sorted.
@@ -262,10 +268,10 @@ impl Atlas {
         &self,
         py: Python<'py>,
         array: &str,
-        dataset_names: Option<Vec<String>>,
+        dataset_names: Option<Names>,
         start: Option<&Bound<'py, PyAny>>,
         shape: Option<&Bound<'py, PyAny>>,
-        names: Option<Vec<String>>,
+        names: Option<Names>,
     ) -> PyResult<Bound<'py, PyList>> {
         bulk::across(py, self, array, &given_names(py, dataset_names, names)?, (start, shape))
     }
@@ -294,10 +300,10 @@ impl Atlas {
         &self,
         py: Python<'py>,
         array: &str,
-        dataset_names: Option<Vec<String>>,
+        dataset_names: Option<Names>,
         start: Option<&Bound<'py, PyAny>>,
         shape: Option<&Bound<'py, PyAny>>,
-        names: Option<Vec<String>>,
+        names: Option<Names>,
     ) -> PyResult<Bound<'py, PyAny>> {
         bulk::stacked(py, self, array, &given_names(py, dataset_names, names)?, (start, shape))
     }

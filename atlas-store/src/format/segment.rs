@@ -413,3 +413,53 @@ impl SegmentIndex {
             .sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Wherever the last look-up ended, the next one finds what a search through all entries finds.
+        #[test]
+        fn hints_change_nothing(
+            chunks in prop::collection::vec((0u64..5, 0u32..3, 1u64..40), 1..30),
+            pages in prop::collection::vec(1u64..30, 1..40),
+            hints in prop::collection::vec(0usize..45, 1..60),
+        ) {
+            let mut index = SegmentIndex::new();
+            for (array, chunk, cells) in &chunks {
+                index.chunk_array.push(*array);
+                index.chunk_index.push(*chunk);
+                index.chunk_first_cell.push(index.chunk_first_cell.last().unwrap() + cells);
+            }
+            index.sort();
+            let total: u64 = *index.chunk_first_cell.last().unwrap();
+            for cells in pages.iter().chain([&total]) {
+                let first = index.page_first_cell.last().unwrap();
+                let end = (first + cells).min(total);
+                if end > *first {
+                    index.page_first_cell.push(end);
+                }
+            }
+            let mut next = 0;
+            let wanted = (0..6).flat_map(|array| (0..4).map(move |chunk| (array, chunk)));
+            for ((array, chunk), hint) in wanted.zip(hints.iter().cycle()) {
+                if hint % 3 == 0 {
+                    next = *hint;
+                }
+                let last = chunks.iter().rposition(|(own, number, _)| (*own, *number) == (array, chunk));
+                let found = index.find_next(array, chunk, &mut next);
+                prop_assert_eq!(&found, &last.map(|entry| index.chunk_place(entry)));
+                prop_assert_eq!(&found, &index.find(array, chunk));
+                let Some(place) = found else { continue };
+                let holds = |page: &usize| {
+                    let own = index.page_cells(*page);
+                    own.start < place.cells.end && place.cells.start < own.end
+                };
+                let pages: Vec<usize> = (0..index.page_first_cell.len() - 1).filter(holds).collect();
+                prop_assert_eq!(index.pages_near(&place.cells, *hint).collect::<Vec<_>>(), pages);
+            }
+        }
+    }
+}

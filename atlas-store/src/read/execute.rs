@@ -21,7 +21,8 @@ const AHEAD_BYTES: u64 = 32 << 20;
 /// Tasks of a read for each core, at least, where that does not cut an array into parts that decode less than `MIN_PART_WORK`.
 const TASKS_OF_A_CORE: u64 = 4;
 
-/// Bytes to decode for which another core is woken: to wake it takes about as long as to decode a few of them.
+/// Bytes to decode for which another core is woken: a quarter of a millisecond at a decoder's 1 GB/s. (A slice of 100 profiles,
+/// 0.8 MB, takes 0.7 of the time on two cores.)
 const MIN_PART_WORK: u64 = 256 << 10;
 
 /// Slots that are fetched together and decoded one after another.
