@@ -87,20 +87,21 @@ fn bytes_of<'a>(array: &str, schemas: impl Iterator<Item = &'a ArraySchema>, reg
     total
 }
 
-/// Refuses what cannot fit in memory of what was flushed.
+/// Refuses to read more than fits in memory. `datasets` were asked for, those of `rows` have the array.
 fn check_memory(
     py: Python<'_>,
     snapshot: &Snapshot,
     array: &str,
-    rows: &[u32],
+    (rows, datasets): (&[u32], usize),
     region: Option<&Region>,
 ) -> PyResult<()> {
     let Some(family) = snapshot.find_family(array) else { return Ok(()) };
     let schemas = rows.iter().filter_map(|row| Some(snapshot.schema(family.entry(*row)?)));
-    refuse(py, bytes_of(array, schemas, region), array, rows.len())
+    let bytes = py.detach(|| bytes_of(array, schemas, region));
+    refuse(py, bytes, array, datasets)
 }
 
-/// As [`check_memory`], of what was not flushed too.
+/// As [`check_memory`], where changes were not flushed.
 fn check_current<S: AsRef<str> + Sync>(
     py: Python<'_>,
     atlas: &Atlas,
@@ -135,7 +136,7 @@ fn read_across(
     let row = |name: &&str| snapshot.find_dataset(name).filter(|row| family.entry(*row).is_some());
     let rows: Vec<Option<u32>> = names.iter().map(row).collect();
     let found: Vec<u32> = rows.iter().copied().flatten().collect();
-    check_memory(py, &snapshot, array, &found, region)?;
+    check_memory(py, &snapshot, array, (&found, names.len()), region)?;
     let plan = checked(py, py.detach(|| snapshot.plan_across(&[array], &found, region)))?;
     let mut read = interrupt::run(py, plan.output_bytes(), |hooks| plan.execute(hooks))?.into_iter();
     Ok(rows.into_iter().map(|row| row.and_then(|_| read.next())).collect())
@@ -166,7 +167,7 @@ pub(crate) fn stacked<'py>(
         return Err(array_error(py, atlas, array, &Error::not_found("array", array)));
     }
     let rows = rows(py, atlas, &snapshot, names)?;
-    check_memory(py, &snapshot, array, &rows, region)?;
+    check_memory(py, &snapshot, array, (&rows, names.len()), region)?;
     let plan = py.detach(|| snapshot.plan_stacked(array, &rows, region));
     let plan = plan.map_err(|error| array_error(py, atlas, array, &error))?;
     let read = interrupt::run(py, plan.output_bytes(), |hooks: ReadHooks<'_>| plan.execute(hooks))?;

@@ -167,7 +167,7 @@ impl Atlas {
 
     /// The names of all datasets, in the order in which they were created; unflushed ones included.
     fn list_datasets<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        // Unflushed ones may be deleted by another thread while objects are made.
+        // A look at what is unflushed runs without the interpreter: objects are made after it.
         let names: VarCells = self.look(py, |current| current.dataset_names().collect())?;
         let names = names.iter().map(|name| std::str::from_utf8(name).unwrap_or_default());
         PyList::new(py, names.collect::<Vec<&str>>())

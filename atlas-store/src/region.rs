@@ -138,7 +138,7 @@ struct Around {
 }
 
 impl Runs {
-    /// The runs of a box of shape `extent`, at `start_in` of an array of shape `shape_in`, and at `start_out` of one of
+    /// The runs of a box of shape `extent`, in arrays whose cells can be counted, at `start_in` of an array of shape `shape_in`, and at `start_out` of one of
     /// shape `shape_out`.
     pub(crate) fn new(
         (shape_in, start_in): (&[u64], &[u64]),
@@ -161,9 +161,8 @@ impl Runs {
             } else {
                 runs.around.push(Around { extent: extent[dim], stride_in, stride_out });
             }
-            // Nothing steps by the last product, which need not fit.
-            stride_in = stride_in.saturating_mul(shape_in[dim]);
-            stride_out = stride_out.saturating_mul(shape_out[dim]);
+            stride_in *= shape_in[dim];
+            stride_out *= shape_out[dim];
         }
         runs.around.reverse();
         runs

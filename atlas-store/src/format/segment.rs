@@ -367,7 +367,7 @@ impl SegmentIndex {
         self.pages_near(cells, 0)
     }
 
-    /// As [`Self::pages_of`], without a search where the first page is `near` or the one after it, and the last.
+    /// As [`Self::pages_of`], without a search where the cells lie in one page, which is `near` or the one after it.
     pub(crate) fn pages_near(&self, cells: &Range<u64>, near: usize) -> Range<usize> {
         if cells.is_empty() {
             return 0..0;

@@ -153,10 +153,10 @@ pub(crate) fn fill_cells(dtype: DType, fill: Option<&Scalar>, count: usize) -> R
 /// Copies the cells that two boxes share from `source` (the cells of box `from`) to `target` (those of box `to`).
 pub(crate) fn scatter(source: &Cells, from: &Region, target: &mut Cells, to: &Region) {
     let Some(shared) = from.intersection(to) else { return };
-    let runs = runs(from, &shared, to);
+    let shared = runs(from, &shared, to);
     if let (Cells::Var(source), Cells::Var(target)) = (source, &mut *target) {
         let mut cells: Vec<&[u8]> = target.iter().collect();
-        runs.for_each(|from, to, count| {
+        shared.for_each(|from, to, count| {
             (0..count).for_each(|k| cells[to + k] = source.get(from + k));
         });
         let merged: VarCells = cells.into_iter().collect();
@@ -165,7 +165,7 @@ pub(crate) fn scatter(source: &Cells, from: &Region, target: &mut Cells, to: &Re
     }
     with_physical!(source.physical(), T => {
         if let (Some(source), Some(target)) = (T::unwrap(source), T::unwrap_mut(target)) {
-            runs.for_each(|from, to, count| {
+            shared.for_each(|from, to, count| {
                 target[to..to + count].copy_from_slice(&source[from..from + count]);
             });
         }

@@ -28,14 +28,14 @@ impl<'a> Finder<'a> {
         Finder { segments, next: vec![0; segments.len()], last_page: None }
     }
 
-    /// A chunk of array `id`: `touched`, number `at` of its layout, in the newest segment that holds it. Adds to the bytes
-    /// that are stored of it, and to those that are to be decoded.
+    /// Finds a chunk of array `id` in the newest segment that holds it. `at` is the number of `touched` in its layout. Adds
+    /// the chunk's pages to the bytes that are stored, and to those that are decoded if the chunk before did not need them.
     pub(super) fn piece(
         &mut self,
         id: u64,
         at: u32,
         touched: &Touched,
-        bytes: (&mut u64, &mut u64),
+        (stored, decoded): (&mut u64, &mut u64),
     ) -> Result<Option<Piece>> {
         for (number, segment) in self.segments.iter().enumerate().rev() {
             if !segment.reference.may_hold(id) {
@@ -54,9 +54,9 @@ impl<'a> Finder<'a> {
                 first = first.or(Some(pages.start));
                 (near, end) = (pages.end - 1, pages.end);
                 for page in pages {
-                    *bytes.0 += u64::from(index.page_stored[page]);
+                    *stored += u64::from(index.page_stored[page]);
                     if self.last_page.replace((number, page)) != Some((number, page)) {
-                        *bytes.1 += u64::from(index.page_raw[page]);
+                        *decoded += u64::from(index.page_raw[page]);
                     }
                 }
             }

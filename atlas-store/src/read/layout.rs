@@ -55,17 +55,19 @@ pub(crate) fn cell_width(dtype: DType) -> u64 {
 }
 
 /// The layout of `region`, which lies in the array.
-#[allow(clippy::cast_possible_truncation, reason = "wanted cells go to an output that was checked to fit in memory")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "what does not fit in memory is refused when all of a plan is known"
+)]
 pub(crate) fn layout(schema: &ArraySchema, region: Region) -> Layout {
     let width = cell_width(schema.dtype);
     let touched = Grid::new(&schema.shape, &schema.chunk_shape).chunks_in(&region).into_iter();
-    let touched = touched.filter_map(|(chunk, cells)| {
-        let common = cells.intersection(&region)?;
-        let wanted = runs(&cells, &common, &region);
+    let touched = touched.filter_map(|(chunk, whole)| {
+        let common = whole.intersection(&region)?;
         // A schema has at most 2^32 chunks.
         let chunk = u32::try_from(chunk).ok()?;
-        let cells = cell_count(cells.shape()).unwrap_or(u64::MAX);
-        Some(Touched { chunk, cells, spans: spans(&wanted, width), wanted })
+        let cells = cell_count(whole.shape()).unwrap_or(u64::MAX);
+        Some(Touched { chunk, cells, spans: spans(&whole, &common, width), wanted: runs(&whole, &common, &region) })
     });
     let touched: Vec<Touched> = touched.collect();
     let longest_run = touched.iter().map(|touched| touched.wanted.run_cells()).max().unwrap_or(0);
@@ -84,11 +86,12 @@ pub(crate) fn check_chunks(schema: &ArraySchema, region: &Region) -> Result<()> 
     Ok(())
 }
 
-/// Where cells of a chunk lie in its row-major order.
-fn spans(wanted: &Runs, width: u64) -> Vec<Range<u64>> {
+/// Where `wanted` lies in the row-major order of the chunk `cells`. (The runs into the region can be far more: a row of it
+/// may go through many chunks.)
+fn spans(cells: &Region, wanted: &Region, width: u64) -> Vec<Range<u64>> {
     let gap = SPAN_GAP_BYTES / width.max(1);
     let mut spans: Vec<Range<u64>> = Vec::new();
-    wanted.for_each(|from, _, count| {
+    runs(cells, wanted, wanted).for_each(|from, _, count| {
         let (from, to) = (from as u64, (from + count) as u64);
         match spans.last_mut() {
             Some(last) if from <= last.end + gap => last.end = to,
@@ -164,10 +167,10 @@ mod tests {
     fn spans_leave_out_what_lies_far_apart() {
         let chunk = Region::try_new(vec![4, 0], vec![4, 10]).unwrap();
         let wanted = Region::try_new(vec![5, 2], vec![2, 3]).unwrap();
-        assert_eq!(spans(&runs(&chunk, &wanted, &wanted), 4), [Range { start: 12, end: 25 }]);
+        assert_eq!(spans(&chunk, &wanted, 4), [Range { start: 12, end: 25 }]);
         let chunk = Region::try_new(vec![0, 0], vec![3, 10_000]).unwrap();
         let wanted = Region::try_new(vec![0, 0], vec![2, 5]).unwrap();
-        assert_eq!(spans(&runs(&chunk, &wanted, &wanted), 4), [0..5, 10_000..10_005]);
+        assert_eq!(spans(&chunk, &wanted, 4), [0..5, 10_000..10_005]);
     }
 
     #[test]

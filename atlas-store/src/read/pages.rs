@@ -1,4 +1,4 @@
-//! Sets of a segment's pages, and the byte ranges that they are read in.
+//! Sets of pages, and the byte ranges that they are read in.
 
 use crate::format::segment::SegmentIndex;
 use std::ops::Range;
@@ -11,14 +11,23 @@ pub(crate) const COALESCE_GAP_BYTES: u64 = 4 << 10;
 pub(crate) struct Pages {
     /// (segment, page), in the order in which they were added.
     found: Vec<(u32, u32)>,
+    /// Of each segment, the page that was added last.
+    last: Vec<Option<u32>>,
 }
 
 impl Pages {
     /// Adds pages of a segment.
     pub(crate) fn add(&mut self, segment: u32, mut pages: Range<u32>) {
+        let number = segment as usize;
+        if number >= self.last.len() {
+            self.last.resize(number + 1, None);
+        }
         // Neighbours share pages.
-        if self.found.last() == Some(&(segment, pages.start)) {
+        if self.last[number] == Some(pages.start) {
             pages.start += 1;
+        }
+        if !pages.is_empty() {
+            self.last[number] = Some(pages.end - 1);
         }
         self.found.extend(pages.map(|page| (segment, page)));
     }

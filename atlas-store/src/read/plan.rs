@@ -61,7 +61,7 @@ pub(crate) struct FamilyPlan {
     pub(crate) segments: Vec<Arc<Segment>>,
     /// What is wanted of the arrays of each schema among the datasets.
     wanted: Vec<Wanted>,
-    /// The layouts of the parts in which they are read.
+    /// The layouts of the parts in which the arrays of a schema are read.
     pub(crate) layouts: Vec<Layout>,
     /// One for each dataset, in the caller's order.
     pub(crate) items: Vec<Item>,
@@ -74,7 +74,7 @@ pub(crate) struct FamilyPlan {
 /// One dataset's array in the result.
 #[derive(Debug)]
 pub(crate) struct Item {
-    /// The number of what is wanted.
+    /// Its place in the family's `wanted`.
     wanted: usize,
     pub(crate) slots: Range<usize>,
 }
