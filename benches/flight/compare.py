@@ -36,6 +36,8 @@ class Server:
         for line in self.child.stdout:
             if found := re.search(port, line):
                 self.location = f"grpc://127.0.0.1:{found[1]}"
+                # What reads leave behind is theirs: rest is before the first of them.
+                self.rest = self.memory("VmRSS")
                 return
         sys.exit(f"{command[0]} did not start")
 
@@ -88,7 +90,6 @@ class Measured:
         self.server, self.tickets = server, tickets
         self.seconds, self.cpu, self.bytes = [], [], 0
         server.forget_peak()
-        self.rest = server.memory("VmRSS")
 
     def round(self) -> None:
         cpu, start = self.server.cpu_seconds(), time.perf_counter()
@@ -100,7 +101,7 @@ class Measured:
         rates = sorted(self.bytes / GIB / seconds for seconds in self.seconds)
         # The clock of processes is coarse: over all rounds.
         cpu = statistics.fmean(self.cpu) / (self.bytes / GIB)
-        more = (self.server.memory("VmHWM") - self.rest) / MIB
+        more = (self.server.memory("VmHWM") - self.server.rest) / MIB
         rate = f"{statistics.median(rates):.2f} ({rates[0]:.2f}–{rates[-1]:.2f})"
         return f"| {label} | {rate} | {cpu:.2f} | {more:.0f} |"
 
