@@ -173,7 +173,9 @@ impl Snapshot {
         self.check_rows(rows)?;
         let mut planner = Planner::new(&self.inner.catalog);
         for array in arrays {
-            planner.add_present(self.family(array)?, self.segments(array), rows, region)?;
+            let family = self.family(array)?;
+            let rows: Vec<u32> = rows.iter().copied().filter(|row| family.entry(*row).is_some()).collect();
+            planner.add(family, self.segments(array), &rows, region)?;
         }
         planner.finish()
     }

@@ -197,24 +197,6 @@ impl<'a> Planner<'a> {
         Planner { catalog, plan }
     }
 
-    /// Adds `region` (all, if `None`) of `family` from those of the datasets of `rows` that have it.
-    pub(crate) fn add_present(
-        &mut self,
-        family: &Family,
-        segments: &[Arc<Segment>],
-        rows: &[u32],
-        region: Option<&Region>,
-    ) -> Result<()> {
-        let is_present = |row: &&u32| family.entry(**row).is_some();
-        match rows.iter().all(|row| is_present(&row)) {
-            true => self.add(family, segments, rows, region),
-            false => {
-                let rows: Vec<u32> = rows.iter().filter(is_present).copied().collect();
-                self.add(family, segments, &rows, region)
-            }
-        }
-    }
-
     /// Adds `region` (all, if `None`) of `family` from the datasets of `rows`, which have it.
     pub(crate) fn add(
         &mut self,
